@@ -1,0 +1,187 @@
+"""The fact tables, read when they are asked for and only once.
+
+Takes CSV files of ``infragen/facts/data`` (or, in tests, of another folder). Gives `Catalog`, whose attributes are
+tuples or dictionaries of the records of ``model.py``. Promises: a row that does not fit its record raises FactError with
+file and line; nothing is filled in silently.
+"""
+
+import csv
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from functools import cached_property
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from infragen.facts import model
+
+Record = TypeVar("Record")
+FLAGS = {"yes": True, "no": False}
+
+
+class FactError(ValueError):
+    """A row of a fact table does not fit its record: a fault of infragen's data, or of an overlay table."""
+
+
+def _reader(hint: Any) -> Callable[[str], Any]:
+    """How a cell of that type is read. An empty cell, and ``unknown``, is None where None is allowed."""
+    if get_origin(hint) in (Union, types.UnionType):
+        inner = _reader(next(part for part in get_args(hint) if part is not type(None)))
+        return lambda cell: None if cell in ("", "unknown") else inner(cell)
+    if hint is bool:
+        return FLAGS.__getitem__
+    if hint in (int, float, str):
+        plain: Callable[[str], Any] = hint
+        return plain
+    if get_origin(hint) is Literal:
+        choices = {str(choice): choice for choice in get_args(hint)}
+        return choices.__getitem__
+    if get_origin(hint) in (tuple, frozenset):
+        container, item = get_origin(hint), _reader(get_args(hint)[0])
+        return lambda cell: container(item(part) for part in cell.split(";") if part)
+    raise TypeError(f"no reader for {hint}")
+
+
+class Table:
+    """One CSV file: header and raw rows. Converting a row costs more than reading it, so rows convert on demand."""
+
+    def __init__(self, path: Traversable) -> None:
+        self.name = path.name
+        lines = csv.reader(path.read_text(encoding="utf-8").splitlines())
+        self.header = next(lines)
+        self.rows = list(lines)
+
+    def records(self, record: type[Record], rows: list[list[str]] | None = None) -> Iterator[Record]:
+        """The rows (all, or those given) as records. Columns that the record lacks are left aside. Raises FactError."""
+        hints = get_type_hints(record)
+        columns = [(self.header.index(field.name), _reader(hints[field.name])) for field in fields(record)]  # type: ignore[arg-type]
+        for number, row in enumerate(self.rows if rows is None else rows, start=2):
+            try:
+                yield record(*[read(row[index]) for index, read in columns])
+            except (ValueError, KeyError, IndexError) as error:
+                raise FactError(f"{self.name}:{number}: {error}") from error
+
+    def grouped(self, *columns: str) -> dict[tuple[str, ...], list[list[str]]]:
+        """Raw rows by the values of those columns."""
+        indexes = [self.header.index(column) for column in columns]
+        groups: dict[tuple[str, ...], list[list[str]]] = {}
+        for row in self.rows:
+            groups.setdefault(tuple(row[index] for index in indexes), []).append(row)
+        return groups
+
+
+class Catalog:
+    """All facts, each table read on first use. Shared by all workloads of a run; nothing in it changes."""
+
+    def __init__(self, folder: Traversable | None = None) -> None:
+        self.folder = folder or files("infragen") / "facts" / "data"
+        self._priced: dict[str, dict[tuple[str, str, str], model.Price]] = {}
+        self._placed: dict[str, tuple[model.Zone, ...]] = {}
+
+    def table(self, name: str) -> Table:
+        """The raw table of that name, without the ending."""
+        return Table(self.folder / f"{name}.csv")
+
+    def _by_name(self, name: str, record: type[Record], key: str = "name") -> dict[str, Record]:
+        return {getattr(row, key): row for row in self.table(name).records(record)}
+
+    @cached_property
+    def accelerators(self) -> dict[str, model.Accelerator]:
+        """Chips by name, the offered and the merely known."""
+        return self._by_name("accelerators", model.Accelerator)
+
+    @cached_property
+    def machines(self) -> dict[str, model.MachineType]:
+        """Machine types with their accelerators, by name."""
+        return self._by_name("machine_types", model.MachineType)
+
+    @cached_property
+    def fabrics(self) -> dict[str, model.Fabric]:
+        """Networks for accelerator traffic, by name."""
+        return self._by_name("fabrics", model.Fabric)
+
+    @cached_property
+    def regions(self) -> dict[str, model.Region]:
+        """Regions by name."""
+        return self._by_name("regions", model.Region)
+
+    @cached_property
+    def models(self) -> dict[str, model.ModelCard]:
+        """Published models by name."""
+        return self._by_name("models", model.ModelCard)
+
+    def is_accelerator_machine(self, machine_type: str) -> bool:
+        """Whether machines of that type come with accelerators."""
+        found = self.machines.get(machine_type)
+        return found is not None and found.has_accelerator
+
+    @cached_property
+    def topologies(self) -> tuple[model.Topology, ...]:
+        """Shapes of TPU slices."""
+        return tuple(self.table("topologies").records(model.Topology))
+
+    @cached_property
+    def storage_services(self) -> dict[str, model.StorageService]:
+        """Storage services and tiers by id."""
+        return self._by_name("storage_services", model.StorageService, "id")
+
+    @cached_property
+    def hyperdisk_support(self) -> dict[tuple[str, str], str]:
+        """(storage series, disk type) -> ``yes``, ``no`` or ``ask`` (the vendor's account team)."""
+        table = self.table("hyperdisk_support")
+        support = table.header.index("support")
+        return {
+            (series, disk): rows[0][support] for (series, disk), rows in table.grouped("series", "disk_type").items()
+        }
+
+    @cached_property
+    def image_families(self) -> tuple[model.ImageFamily, ...]:
+        """Public images to start from."""
+        return tuple(self.table("image_families").records(model.ImageFamily))
+
+    @cached_property
+    def quotas(self) -> dict[str, model.Quota]:
+        """Quota metrics by accelerator."""
+        return self._by_name("quotas", model.Quota, "accelerator")
+
+    @cached_property
+    def host_machines(self) -> dict[str, model.HostMachine]:
+        """General-purpose machine types by name."""
+        return self._by_name("host_machines", model.HostMachine)
+
+    @cached_property
+    def _zones(self) -> tuple[Table, dict[tuple[str, ...], list[list[str]]]]:
+        table = self.table("zones")
+        return table, table.grouped("machine_type")
+
+    def zones(self, machine_type: str) -> tuple[model.Zone, ...]:
+        """The places where a machine type exists."""
+        if machine_type not in self._placed:
+            table, groups = self._zones
+            self._placed[machine_type] = tuple(table.records(model.Zone, groups.get((machine_type,), [])))
+        return self._placed[machine_type]
+
+    @cached_property
+    def _prices(self) -> tuple[Table, dict[tuple[str, ...], list[list[str]]]]:
+        table = self.table("prices")
+        return table, table.grouped("item")
+
+    def prices(self, item: str) -> dict[tuple[str, str, str], model.Price]:
+        """(scope, region, kind) -> price, of a machine type, or of an accelerator's Terraform type (then per chip)."""
+        table, groups = self._prices
+        if item not in self._priced:
+            rows = table.records(model.Price, groups.get((item,), []))
+            self._priced[item] = {(price.scope, price.region, price.kind): price for price in rows}
+        return self._priced[item]
+
+    @cached_property
+    def _host_prices(self) -> tuple[Table, dict[tuple[str, ...], list[list[str]]]]:
+        table = self.table("host_prices")
+        return table, table.grouped("series")
+
+    def host_prices(self, series: str) -> dict[tuple[str, str], model.HostPrice]:
+        """(region, kind) -> price per vCPU and per GB, of a general-purpose series."""
+        table, groups = self._host_prices
+        rows = table.records(model.HostPrice, groups.get((series,), []))
+        return {(price.region, price.kind): price for price in rows}

@@ -1,0 +1,289 @@
+"""Records of the fact tables: one frozen record per row, one field per column, units in the names.
+
+``None`` is "not known", never zero and never "no". Every row says where it comes from (``sources``: ids of
+``docs/facts.md``) and how sure it is (``confidence``: verified, single-source, from-memory, ...).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Flag = bool | None  # None: the sources do not say, or disagree
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerator:
+    """A GPU or TPU chip. Peaks are dense, per chip, in TFLOP/s (int8: TOP/s); None where the format has no native unit."""
+
+    name: str
+    kind: Literal["gpu", "tpu"]
+    terraform_type: str | None
+    family: str  # the part of the name that covers all its memory sizes
+    memory_gib: float  # as marketed; vendors mix decimal and binary here
+    usable_gib: float  # what a process can get hold of
+    memory_bandwidth_gb_s: float
+    bf16_tflops: float | None
+    fp16_tflops: float | None
+    fp8_tflops: float | None
+    fp4_tflops: float | None
+    int8_tops: float | None
+    fp32_tflops: float | None
+    tdp_w: float | None
+    interconnect: str
+    interconnect_gb_s: float | None  # inside the node, both directions together
+    is_switched: bool  # every chip of the node reaches every other at full rate (NVLink, ICI); else PCIe
+    domain: int  # chips that the fast interconnect joins, at most
+    native_formats: frozenset[str]  # fp16, bf16, fp8, fp4, int8
+    architecture: str
+    offered: bool
+    confidence: str
+    notes: str
+
+
+@dataclass(frozen=True, slots=True)
+class MachineType:
+    """A machine type, or (``attached``) the rule for attaching an accelerator to general-purpose machines."""
+
+    name: str
+    series: str
+    cpu_arch: Literal["x86_64", "arm64"]
+    accelerator: str | None
+    accelerators: float  # a fraction for partitioned accelerators
+    vcpus: int
+    memory_gib: float
+    local_ssd_mode: Literal["bundled", "optional", "none", "unknown"]
+    local_ssd_count: int | None
+    local_ssd_gib: float | None
+    network_gbps: float | None  # all interfaces together
+    fabric: str  # row of fabrics.csv
+    boot_disk_types: tuple[str, ...]  # best first
+    data_disk_types: tuple[str, ...]
+    max_hyperdisks: int | None
+    on_demand: Flag
+    spot: Flag
+    flex_start: Flag
+    reservation_bound: Flag
+    calendar: Flag
+    standard_reservation: Flag
+    live_migration: Flag
+    is_bare_metal: bool
+    compact_placement: Flag
+    placement_max_distances: tuple[int, ...]
+    topology_unit_vms: int | None
+    storage_series: str | None  # row of hyperdisk_support.csv
+    confidence: str
+    conf_provisioning: str
+    conf_network: str
+    sources: str
+    notes: str
+
+    @property
+    def has_accelerator(self) -> bool:
+        return self.accelerators > 0
+
+    @property
+    def is_attached(self) -> bool:
+        """The accelerators are attached to a general-purpose machine instead of being part of the type."""
+        return "+" in self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Fabric:
+    """How the machines of a series are wired together beyond their first interface."""
+
+    name: str
+    label: str  # what people call it; empty for plain networking
+    data_vpcs: int  # extra VPCs with one subnet and one interface each
+    data_nics: int  # interfaces for accelerator traffic, all VPCs together
+    nic_type: str  # of those interfaces
+    host_nics: int  # ordinary interfaces, each in a VPC of its own
+    host_nic_type: str
+    network_profile: str | None  # suffix of the zonal network profile
+    has_subnets: bool  # false: the profile brings its subnets
+    mtu: int
+    accelerator_gbps: float  # per VM, for accelerator traffic; 0 for plain networking
+    is_rdma: bool
+    confidence: str
+    sources: str
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A place where a machine type exists. ``zone`` is None where only the region is known."""
+
+    machine_type: str
+    region: str
+    zone: str | None
+    tpu_access: str | None
+    is_listed: Flag  # in the machine-type list of a normal project
+    confidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A list price in USD per hour without taxes. ``scope`` says of what."""
+
+    item: str
+    scope: Literal["machine", "machine_without_gpu", "per_gpu", "per_chip"]
+    region: str
+    kind: str  # on_demand, spot, cud_1y, cud_3y, flex_start_inferred, dws_unspecified
+    usd_per_hour: float
+    includes: str  # what the price covers: vcpu, ram, gpu, local_ssd
+    as_of: str
+    is_buyable: bool
+    confidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A region: where it lies and how clean its electricity is."""
+
+    name: str
+    location: str
+    country: str  # ISO 3166-1 alpha-2
+    groups: tuple[str, ...]  # residency groups it belongs to
+    cfe_fraction: float | None  # hourly carbon-free share of the electricity, 0 to 1
+    grid_g_co2e_per_kwh: float | None
+    is_low_carbon: Flag
+    carbon_year: int | None
+    confidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """A published model. Parameters in units. ``attention`` is the card's own wording; see ``docs/facts.md``."""
+
+    name: str
+    family: str
+    hf_id: str
+    modality: str
+    parameters: float
+    active_parameters: float | None
+    layers: int | None
+    hidden_size: int | None
+    attention_heads: int | None
+    kv_heads: int | None
+    head_dim: int | None
+    intermediate_size: int | None
+    experts: int | None
+    experts_per_token: int | None
+    expert_intermediate_size: int | None
+    shared_experts: int | None
+    vocabulary: int | None
+    max_context_tokens: int | None
+    attention: str
+    sliding_window: int | None
+    tied_embeddings: bool | None
+    dtype: str
+    kv_bytes_per_token: int | None  # bf16, no window
+    parameters_method: str
+    license: str
+    confidence: str
+    sources: str
+    notes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """A TPU slice: its shape, chips, machine type and VMs."""
+
+    accelerator: str
+    topology: str
+    chips: int
+    machine_type: str
+    vms: int
+    scope: str
+    confidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class StorageService:
+    """A storage service or tier with its limits. Rates in MiB/s, capacities in GiB, None: no figure or not fixed."""
+
+    id: str
+    service: str  # the descriptor's word
+    product: str
+    tier: str
+    is_new: bool  # may be chosen for new designs
+    successor: str | None  # what takes its place, where it is deprecated
+    posix: Literal["none", "basic", "full"]
+    is_shared: bool  # many VMs at once
+    is_writable_shared: bool  # ... and they may write
+    is_persistent: bool
+    scope: Literal["zonal", "regional", "host"]
+    latency: Literal["sub-ms", "ms", "tens-of-ms"]
+    min_gib: int
+    max_gib: int | None
+    step_gib: int
+    threshold_gib: int | None  # above it the step is `step_above_gib`
+    step_above_gib: int | None
+    read_mib_s_per_gib: float | None
+    write_mib_s_per_gib: float | None
+    fixed_read_mib_s: float | None
+    fixed_write_mib_s: float | None
+    max_read_mib_s: float | None
+    max_clients: int | None
+    clients_per_gib: float | None
+    is_provisioned: bool  # the rate is bought apart from the size, within these bounds:
+    floor_mib_s: float | None
+    floor_mib_s_per_gib: float | None
+    floor_mib_s_per_client: float | None  # beyond 20 clients
+    ceiling_mib_s_per_gib: float | None
+    clients_by_gib: tuple[str, ...]  # ``GiB:clients``: up to that size, at most so many clients
+    usd_per_gib_month: float | None
+    usd_per_mib_s_month: float | None
+    price_region: str
+    price_as_of: str
+    price_confidence: str
+    confidence: str
+    sources: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFamily:
+    """A public image family to start from."""
+
+    project: str
+    family: str
+    os: str
+    arch: Literal["x86_64", "arm64"]
+    has_driver: bool
+    driver: str | None
+    confidence: str
+    sources: str
+    notes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The quota metric that limits an accelerator."""
+
+    accelerator: str
+    metric: str
+    preemptible_metric: str
+    confidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostMachine:
+    """A general-purpose machine type without accelerator, for data preparation, builders and attached accelerators."""
+
+    name: str
+    series: str
+    cpu_arch: Literal["x86_64", "arm64"]
+    vcpus: int
+    memory_gib: float
+    zones: tuple[str, ...]
+    confidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostPrice:
+    """Price of a general-purpose series in a region: per vCPU and per GB of memory, USD per hour."""
+
+    series: str
+    region: str
+    kind: str
+    usd_per_vcpu_hour: float
+    usd_per_gb_hour: float
+    as_of: str
+    confidence: str
