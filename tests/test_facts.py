@@ -3,6 +3,7 @@
 import json
 from datetime import date
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -61,7 +62,11 @@ def test_every_zone_and_price_fits_its_record():
 
 
 def test_joins_are_whole():
-    chips, machines, regions = column("accelerators", "name"), column("machine_types", "name"), column("regions", "name")
+    chips, machines, regions = (
+        column("accelerators", "name"),
+        column("machine_types", "name"),
+        column("regions", "name"),
+    )
     assert column("machine_types", "accelerator") - {""} <= chips
     assert column("machine_types", "fabric") <= column("fabrics", "name")
     assert column("machine_types", "storage_series") <= column("hyperdisk_support", "series")
@@ -72,7 +77,9 @@ def test_joins_are_whole():
     assert column("host_prices", "series") <= column("host_machines", "series")
     assert column("topologies", "machine_type") <= machines
     assert column("topologies", "accelerator") <= chips
-    assert column("quotas", "accelerator") == {chip.name for chip in CATALOG.accelerators.values() if chip.kind == "gpu" and chip.offered}
+    assert column("quotas", "accelerator") == {
+        chip.name for chip in CATALOG.accelerators.values() if chip.kind == "gpu" and chip.offered
+    }
     per_chip = {"per_gpu": {chip.terraform_type for chip in CATALOG.accelerators.values() if chip.kind == "gpu"}}
     for row in rows("prices"):
         assert row["item"] in per_chip.get(row["scope"], machines) or row["scope"] == "per_chip", row
@@ -87,7 +94,9 @@ def test_no_machine_lists_a_disk_type_that_its_series_refuses():
     """The machine table may be narrower than the matrix of the series (older sizes), never wider."""
     for machine in CATALOG.machines.values():
         for disk in machine.data_disk_types:
-            assert CATALOG.hyperdisk_support.get((machine.storage_series, disk), "yes") != "no", f"{machine.name}: {disk}"
+            assert CATALOG.hyperdisk_support.get((machine.storage_series, disk), "yes") != "no", (
+                f"{machine.name}: {disk}"
+            )
 
 
 def test_usable_memory_is_below_the_marketed_figure():
@@ -120,3 +129,10 @@ def test_a_row_that_does_not_fit_says_where(tmp_path):
     (tmp_path / "quotas.csv").write_text("accelerator,metric\nX,Y\n")
     with pytest.raises(ValueError, match="preemptible_metric"):
         dict(Catalog(tmp_path).quotas)
+
+
+def test_every_source_is_explained():
+    """Each id in a `sources` column stands in docs/facts.md."""
+    page = (Path(__file__).parents[1] / "docs" / "facts.md").read_text(encoding="utf-8")
+    used = {source for name in TABLES for row in rows(name) for source in row["sources"].split(";")}
+    assert {source for source in used if f"| {source} |" not in page} == set()
