@@ -1,7 +1,7 @@
 """The descriptor, version 1: what a user may write, with the meaning, unit and default of every field.
 
-Everything but ``version``, ``name`` and ``task`` may be left out: what is left out is decided and explained. Records are
-frozen. Checks that need only the descriptor itself stand here; what needs the fact tables stands in ``decide``.
+Everything but ``version``, ``name`` and ``task`` may be left out: what is left out is decided and explained. Records
+are frozen. Checks that need only the descriptor itself stand here; what needs the fact tables stands in ``decide``.
 """
 
 import re
@@ -9,7 +9,16 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PrivateAttr,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from infragen import units
@@ -26,10 +35,10 @@ def _quantity(kind: units.Kind) -> Any:
             return units.parse(value, kind)
         except units.UnitError as error:
             context = {"message": error.message, "help": error.help}
-            raise PydanticCustomError(error.problem, "{message}", context) from None  # type: ignore[arg-type]
+            raise PydanticCustomError(error.problem, "{message}", context) from None
 
     choices = "|".join(units.UNITS[kind])
-    schema = {
+    schema: dict[str, JsonValue] = {
         "type": "string",
         "pattern": rf"^\d+(\.\d+)?([eE][+-]?\d+)? ?({choices})$",
         "examples": [units.EXAMPLE[kind]],
@@ -60,6 +69,14 @@ else:
     Seconds = _quantity("duration")  # seconds
     BytesPerSecond = _quantity("rate")  # bytes per second
 
+
+def _whole(value: object) -> object:
+    """Python holds `true` and `1.0` to be equal to 1; a version is the number 1 and nothing else."""
+    if type(value) is not int:
+        raise PydanticCustomError("literal_error", "not a version")
+    return value
+
+
 MOMENT_PATTERN = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 
@@ -85,7 +102,7 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _nothing_is_left_out(cls, written: Any) -> Any:
+    def _nothing_is_left_out(cls, written: object) -> object:
         """A known key with nothing behind it is the same as no key."""
         if not isinstance(written, dict):
             return written
@@ -205,7 +222,8 @@ class Data(Section):
     )
     posix: Literal["none", "basic", "full"] = Field(
         "basic",
-        description="what the programs need of a file system: objects are enough, files without locks and renames, all of POSIX",
+        description="what the programs need of a file system: "
+        "objects are enough, files without locks and renames, all of POSIX",
     )
     access: Literal["read-only", "read-mostly", "read-write"] = Field(
         "read-mostly", description="what the programs do with it"
@@ -425,7 +443,7 @@ class State(Section):
 class Workload(Section):
     """What a workload is. The root of the descriptor."""
 
-    version: Literal[1] = Field(description="version of this format")
+    version: Annotated[Literal[1], BeforeValidator(_whole)] = Field(description="version of this format")
     name: Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40)] = Field(
         description="RFC 1035 label; every cloud name derives from it"
     )
