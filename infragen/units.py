@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-KIB, MIB, GIB, TIB, PIB = (1024**power for power in range(1, 6))
-KB, MB, GB, TB, PB = (1000**power for power in range(1, 6))
+KIB, MIB, GIB, TIB, PIB = 2**10, 2**20, 2**30, 2**40, 2**50
+KB, MB, GB, TB, PB = 10**3, 10**6, 10**9, 10**12, 10**15
 HOUR_S, DAY_S = 3600, 86_400
 HOURS_PER_MONTH = 730.0  # what cloud price lists mean by a month
 
@@ -109,13 +109,22 @@ def duration(seconds: float) -> str:
 def count(number: float) -> str:
     """A large number for people.
 
-    >>> count(70.55e9), count(200e9), count(999), count(15e12)
+    >>> count(70.6e9), count(200e9), count(999), count(15e12)
     ('70.6 B', '200 B', '999', '15 T')
     """
     for suffix, factor in (("T", 1e12), ("B", 1e9), ("M", 1e6)):
         if number >= factor:
             return f"{number / factor:.3g} {suffix}"
     return f"{number:,.4g}" if number < 1e4 else f"{number:,.0f}"
+
+
+def figure(number: float) -> str:
+    """A computed number for people: three significant digits, never an exponent.
+
+    >>> figure(0.0708), figure(67.57), figure(3348.2)
+    ('0.0708', '67.6', '3,348')
+    """
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
 
 
 def usd(amount: float) -> str:

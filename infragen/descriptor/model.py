@@ -474,7 +474,13 @@ class Workload(Section):
     limits: Limits = Field(default_factory=Limits, description="what the plan may not exceed")
     state: State | None = Field(None, description="remote state in a bucket; else local")
 
+    _shape: dict[str, Any] | None = PrivateAttr(default=None)
     _where: Where | None = PrivateAttr(default=None)  # a function as default would be bound like a method
+
+    @property
+    def published_shape(self) -> dict[str, Any] | None:
+        """Content of the ``config.json`` that ``model.config`` names; None without one."""
+        return self._shape
 
     def at(self, path: str) -> Span | None:
         """The place of ``path`` (for example ``serve.ttft_ms`` or ``storage.0.service``) in the user's files.

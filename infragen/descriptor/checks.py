@@ -1,0 +1,508 @@
+"""Fields against each other, as far as the descriptor alone can tell. What needs the fact tables stands in ``decide``.
+
+One function per rule; its docstring documents it. A check objects only to what is wrong in every world: what may be
+meant is left to the stages that know the catalogue.
+"""
+
+import ipaddress
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from posixpath import normpath
+
+from infragen.descriptor.model import Workload
+from infragen.descriptor.rules import FORMAT
+from infragen.diagnostics import CATALOGUE, Diagnostic, Severity, declare
+from infragen.units import duration
+
+MIG_DOCS = "https://cloud.google.com/compute/docs/instance-groups/updating-migs"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check objects to: the dotted path to point at, and the words."""
+
+    path: str
+    message: str
+    label: str = ""
+    help: str = ""
+    severity: Severity = Severity.ERROR
+
+
+Check = Callable[[Workload], Iterator[Finding]]
+CHECKS: dict[str, Check] = {}
+"""Rule id -> check, in the order they are declared."""
+
+
+def check(id: str, name: str, source: str = FORMAT) -> Callable[[Check], Check]:
+    """Enter a rule whose text is the docstring of the function that checks it."""
+
+    def enter(function: Check) -> Check:
+        declare(id, name, function.__doc__ or "", source)
+        CHECKS[id] = function
+        return function
+
+    return enter
+
+
+def run(workload: Workload) -> Iterator[Diagnostic]:
+    """The findings of every check, at the places that the user wrote."""
+    for id, function in CHECKS.items():
+        why = CATALOGUE[id].short_why
+        for one in function(workload):
+            yield Diagnostic(id, one.severity, one.message, workload.at(one.path), one.label, why, one.help)
+
+
+@check("D040", "misplaced-section")
+def misplaced_section(w: Workload) -> Iterator[Finding]:
+    """Sections belong to the task: `serve` to serving and batch inference, `train` to pre-training and fine-tuning.
+
+    Why: a section that no stage reads would be obeyed by nobody, and its author would not learn of it.
+    Example: `task: serve` with a `train` section.
+    """
+    for section, tasks in (("serve", ("serve", "batch-inference")), ("train", ("pretrain", "finetune"))):
+        if getattr(w, section) is not None and w.task not in tasks:
+            choices = " or ".join(f"`task: {task}`" for task in tasks)
+            help = f"remove `{section}`, or write {choices}"
+            yield Finding(section, f"`{section}` does not belong to the task `{w.task}`", f"for {choices}", help)
+    if w.model is not None and w.task == "compute":
+        help = "remove `model`, or choose the task that uses it"
+        yield Finding("model", "`model` does not belong to the task `compute`", "runs no model", help)
+    for key in ("requests", "deadline"):
+        if w.task == "serve" and w.serve is not None and getattr(w.serve, key) is not None:
+            help = f"remove `{key}`, or write `task: batch-inference`"
+            yield Finding(f"serve.{key}", f"`{key}` does not belong to the task `serve`", "serving has no end", help)
+
+
+@check("D041", "missing-model")
+def missing_model(w: Workload) -> Iterator[Finding]:
+    """Training and inference name their model: by catalogue name, config file, or numbers.
+
+    Why: memory, accelerators, storage and cost all follow from the model; without one there is nothing to size.
+    Example: `task: serve` without `model`; a `model` with `precision` only.
+    """
+    if w.task in ("data-prep", "compute"):
+        return
+    help = "add `model: {name: ...}` (see `infragen catalog models`), or its `config` or `parameters`"
+    if w.model is None:
+        yield Finding("task", f"the task `{w.task}` needs a model", "no `model` is given", help)
+    elif not (w.model.name or w.model.config or w.model.parameters or (w.model.layers and w.model.hidden_size)):
+        yield Finding("model", "the model is not said", "neither `name`, `config` nor `parameters`", help)
+
+
+@check("D042", "two-models")
+def two_models(w: Workload) -> Iterator[Finding]:
+    """The numbers of a model come from one place: a config file, or the descriptor.
+
+    Why: where the two differ, nobody can say which one is meant.
+    Example: `config: ./config.json` beside `layers: 80`.
+    """
+    if w.model is None or w.model.config is None:
+        return
+    told = ("precision", "kv_precision", "name", "config", "max_context_tokens")
+    for key in sorted(w.model.model_fields_set.difference(told)):
+        help = f"remove `{key}`, or remove `config` and give all numbers"
+        yield Finding(f"model.{key}", f"`{key}` is given twice", "`config` says it too", help)
+
+
+@check("D043", "active-above-total")
+def active_above_total(w: Workload) -> Iterator[Finding]:
+    """A token uses at most all parameters of a model.
+
+    Why: active parameters are a part of the total; the reverse means that the two were swapped.
+    Example: `parameters: 37e9` with `active_parameters: 671e9`.
+    """
+    m = w.model
+    if m and m.parameters and m.active_parameters and m.active_parameters > m.parameters:
+        message = "`active_parameters` is above `parameters`"
+        label = f"{m.active_parameters:g} of {m.parameters:g}"
+        yield Finding("model.active_parameters", message, label, "swap the two, or leave out `active_parameters`")
+
+
+@check("D044", "indivisible-heads", "https://arxiv.org/abs/2305.13245")
+def indivisible_heads(w: Workload) -> Iterator[Finding]:
+    """Query heads divide evenly among key and value heads, and the width evenly among heads.
+
+    Why: in grouped-query attention every key and value head serves the same number of query heads.
+    Example: `attention_heads: 64` with `kv_heads: 12`; `hidden_size: 2880` with 64 heads and no `head_dim`.
+    """
+    m = w.model
+    if m is None or m.attention_heads is None:
+        return
+    heads = m.attention_heads
+    if m.kv_heads is not None and heads % m.kv_heads:
+        nearest = min((n for n in range(1, heads + 1) if heads % n == 0), key=lambda n: abs(n - (m.kv_heads or 1)))
+        message = f"{heads} query heads do not divide among {m.kv_heads} key and value heads"
+        yield Finding("model.kv_heads", message, f"no divisor of {heads}", f"`kv_heads: {nearest}` would divide")
+    if m.hidden_size is not None and m.head_dim is None and m.hidden_size % heads:
+        message = f"a width of {m.hidden_size} does not divide among {heads} heads"
+        label = f"{m.hidden_size} / {heads} is not whole"
+        yield Finding("model.hidden_size", message, label, "give `head_dim`, or correct the two")
+
+
+@check("D045", "too-many-experts", "https://arxiv.org/abs/2101.03961")
+def too_many_experts(w: Workload) -> Iterator[Finding]:
+    """A token visits at most all experts of a layer.
+
+    Why: the reverse means that the two were swapped.
+    Example: `experts: 8` with `experts_per_token: 128`.
+    """
+    m = w.model
+    if m and m.experts and m.experts_per_token and m.experts_per_token > m.experts:
+        message = "`experts_per_token` is above `experts`"
+        yield Finding("model.experts_per_token", message, f"{m.experts_per_token} of {m.experts}", "swap the two")
+
+
+@check("D046", "context-overflow")
+def context_overflow(w: Workload) -> Iterator[Finding]:
+    """A prompt and its answer fit into the context, and the context into the model's.
+
+    Why: memory is sized for `max_context_tokens`; a longer request would be refused or cut by the serving engine.
+    Example: `input_tokens: 8000` and `output_tokens: 500` with `max_context_tokens: 8192`.
+    """
+    if w.serve is None:
+        return
+    limit = w.serve.max_context_tokens
+    typical = (w.serve.input_tokens or 0) + (w.serve.output_tokens or 0)
+    if limit is not None and typical > limit:
+        message = f"a typical request has {typical} tokens, the context holds {limit}"
+        yield Finding("serve.max_context_tokens", message, f"{typical - limit} too few", f"raise it to {typical}")
+    model_limit = w.model.max_context_tokens if w.model else None
+    if model_limit is not None and (limit or typical) > model_limit:
+        path = "serve.max_context_tokens" if limit else "serve.input_tokens"
+        message = f"the requests need {limit or typical} tokens, the model holds {model_limit}"
+        help = f"lower it to {model_limit}" if limit else f"ask for at most {model_limit} tokens, answer included"
+        yield Finding(path, message, f"{(limit or typical) - model_limit} too many", help)
+
+
+@check("D047", "reversed-bounds")
+def reversed_bounds(w: Workload) -> Iterator[Finding]:
+    """A lower bound is not above its upper bound.
+
+    Why: no number lies between them.
+    Example: `replicas: {min: 8, max: 2}`.
+    """
+    pairs = (("serve.replicas", w.serve.replicas if w.serve else None), ("group.autoscale", w.group.autoscale))
+    for path, bounds in pairs:
+        if bounds and bounds.min is not None and bounds.max is not None and bounds.min > bounds.max:
+            help = f"write `min: {bounds.max}` and `max: {bounds.min}`"
+            yield Finding(f"{path}.min", f"`min` is above `max` in `{path}`", f"above {bounds.max}", help)
+
+
+@check("D048", "two-rates")
+def two_rates(w: Workload) -> Iterator[Finding]:
+    """Traffic is given as a rate or as requests in flight, not as both.
+
+    Why: each follows from the other through the latency; given both, they agree only by chance.
+    Example: `requests_per_second: 4` beside `concurrent_requests: 64`.
+    """
+    s = w.serve
+    if s and s.requests_per_second is not None and s.concurrent_requests is not None:
+        message = "`requests_per_second` and `concurrent_requests` are both given"
+        yield Finding("serve.concurrent_requests", message, "the other is given too", "remove one of the two")
+
+
+@check("D049", "deadline-without-work")
+def deadline_without_work(w: Workload) -> Iterator[Finding]:
+    """A deadline comes with the amount of work that is due.
+
+    Why: how many accelerators meet a deadline depends on how much there is to do.
+    Example: `train: {deadline: 21d}` without `tokens`.
+    """
+    if w.train and w.train.deadline is not None and w.train.tokens is None:
+        help = "add `tokens: ...`, the tokens to train on, or remove `deadline`"
+        yield Finding("train.deadline", "the deadline has no amount of work", "`tokens` is not given", help)
+    if w.serve and w.task == "batch-inference" and w.serve.deadline is not None and w.serve.requests is None:
+        help = "add `requests: ...`, the requests in all, or remove `deadline`"
+        yield Finding("serve.deadline", "the deadline has no amount of work", "`requests` is not given", help)
+
+
+_BOOKED = ("reservation", "future-reservation", "calendar")
+_WINDOW = ("future-reservation", "calendar")
+_CAPACITY_FIELDS: dict[str, tuple[str, ...]] = {
+    "name": _BOOKED,
+    "existing": _BOOKED,
+    "zone": _BOOKED,
+    "shared_with": _BOOKED,
+    "start": _WINDOW,
+    "duration": _WINDOW,
+    "submit": _WINDOW,
+    "run_for": ("on-demand", "spot", "reservation", "flex-start"),
+    "wait_for": ("flex-start",),
+    "mode": ("flex-start",),
+}
+
+
+@check("D050", "misplaced-capacity-field", "https://cloud.google.com/compute/docs/instances/provisioning-models")
+def misplaced_capacity_field(w: Workload) -> Iterator[Finding]:
+    """Fields of `capacity` belong to its model: windows to what is booked ahead, waiting to a flexible start.
+
+    Why: a field that the model has no use for would be obeyed by nobody; a booked window has its own length.
+    Example: `model: spot` with `start`; `model: calendar` with `run_for`.
+    """
+    capacity = w.capacity
+    for field, models in _CAPACITY_FIELDS.items():
+        # `false` says what holds anyway
+        if capacity.model is None or capacity.model in models or not getattr(capacity, field):
+            continue
+        choices = ", ".join(f"`{model}`" for model in models)
+        help = f"remove `{field}`, or choose a model that has it: {choices}"
+        message = f"`{field}` does not belong to the capacity model `{capacity.model}`"
+        yield Finding(f"capacity.{field}", message, f"for {choices}", help)
+    if capacity.model == "spot" and capacity.automatic_restart:
+        message = "a spot machine cannot be restarted by its host"
+        help = "remove `automatic_restart`; the group replaces machines that are taken away"
+        yield Finding("capacity.automatic_restart", message, "never for `spot`", help)
+
+
+@check("D051", "unnamed-booking", "https://cloud.google.com/compute/docs/instances/reservations-consume")
+def unnamed_booking(w: Workload) -> Iterator[Finding]:
+    """What is booked already is consumed under its name, and not booked or shared anew.
+
+    Why: machines find a specific reservation by its name, and only its owner can change whom it is shared with.
+    Example: `model: reservation` with `existing: true` and no `name`; `existing: true` with `submit: true`.
+    """
+    capacity = w.capacity
+    if not capacity.existing:
+        return
+    if capacity.name is None:
+        yield Finding("capacity.existing", "an existing booking has no name", "which one?", "add `name: ...`")
+    for key in ("submit", "shared_with"):
+        if getattr(capacity, key):
+            help = f"remove `{key}`, or write `existing: false` to book anew"
+            message = f"`{key}` cannot be asked of an existing booking"
+            yield Finding(f"capacity.{key}", message, "nothing is created", help)
+
+
+@check("D052", "two-networks")
+def two_networks(w: Workload) -> Iterator[Finding]:
+    """The network is created, or it is one that exists.
+
+    Why: the two need different rights and different resources; a created network has no name to be found by.
+    Example: `create: true` with `network: main-vpc`; `create: false` without `network`.
+    """
+    n = w.network
+    is_existing = n.network is not None
+    if n.create and is_existing:
+        help = "remove `create` to use the existing network, or remove `network`"
+        yield Finding("network.create", "the network is both created and named", f"`{n.network}` exists", help)
+    if n.create is False and not is_existing:
+        help = "add `network: ...`, or remove `create` to have one made"
+        yield Finding("network.create", "there is no network", "neither created nor named", help)
+    for key in ("subnetwork", "host_project"):
+        if getattr(n, key) is not None and not is_existing and n.create is not False:
+            message = f"`{key}` is given without `network`"
+            yield Finding(f"network.{key}", message, "of which network?", f"add `network: ...`, or remove `{key}`")
+    if n.range is not None and is_existing and not n.create:
+        help = "remove `range`; an existing network has its addresses"
+        yield Finding("network.range", "`range` is given for an existing network", "nothing is created", help)
+
+
+@check("D053", "unusable-range", "https://www.rfc-editor.org/rfc/rfc1918")
+def unusable_range(w: Workload) -> Iterator[Finding]:
+    """The range of a created network is private, of a sane size, and begins at its first address.
+
+    Why: public addresses would hide a part of the internet; a range with host bits set is refused while applying.
+    Example: `range: 8.8.0.0/16`, `range: 10.20.0.1/16`, `range: 10.20.0.0/30`.
+    """
+    text = w.network.range
+    if text is None:
+        return
+    try:
+        network = ipaddress.IPv4Network(text, strict=False)
+    except ValueError:
+        help = "numbers go to 255, and the length to 32, as in `10.20.0.0/16`"
+        yield Finding("network.range", f"`{text}` is not an IPv4 range", "no such address", help)
+        return
+    private = [ipaddress.IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
+    if not any(network.subnet_of(block) for block in private):
+        help = "choose a part of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
+        yield Finding("network.range", f"`{text}` is not private", "belongs to somebody else", help)
+    elif network.prefixlen > 24:
+        help = f"choose a length from /8 to /24, for example `{network.supernet(new_prefix=24)}`"
+        yield Finding("network.range", f"`{text}` is too small", f"{network.num_addresses} addresses", help)
+    elif str(network) != text:
+        message = f"`{text}` does not begin at the first address of its range"
+        yield Finding("network.range", message, "host bits are set", f"write `{network}`")
+
+
+def _region(zone: str) -> str:
+    return zone.rpartition("-")[0]
+
+
+@check("D054", "zone-outside-regions", "https://cloud.google.com/compute/docs/regions-zones")
+def zone_outside_regions(w: Workload) -> Iterator[Finding]:
+    """Given zones lie in the given regions, and a booking in the given zones.
+
+    Why: a zone's name is its region's name and a letter; a zone elsewhere leaves no place that satisfies both.
+    Example: `regions: [europe-west4]` with `zones: [us-central1-a]`.
+    """
+    regions, zones = w.place.regions, w.place.zones
+    given = [(f"place.zones.{index}", zone) for index, zone in enumerate(zones or ())]
+    if w.capacity.zone is not None:
+        given.append(("capacity.zone", w.capacity.zone))
+    for index, store in enumerate(w.storage):
+        given += [(f"storage.{index}.zones.{position}", zone) for position, zone in enumerate(store.zones or ())]
+    for path, zone in given:
+        if regions and _region(zone) not in regions:
+            help = f"remove the zone, or add `{_region(zone) or zone}` to `regions`"
+            yield Finding(path, f"`{zone}` lies in none of the given regions", f"given: {', '.join(regions)}", help)
+        elif zones and path == "capacity.zone" and zone not in zones:
+            message = f"the booking is in `{zone}`, which is none of the given zones"
+            yield Finding(path, message, f"given: {', '.join(zones)}", f"add `{zone}` to `place.zones`")
+
+
+@check("D055", "ambiguous-image", "https://cloud.google.com/compute/docs/images/image-families-best-practices")
+def ambiguous_image(w: Workload) -> Iterator[Finding]:
+    """A base image is one image or one family, and a canary is tried against a fleet that holds still.
+
+    Why: a family names its newest image, which need not be the one that is named beside it; machines that take the
+    newest image at every boot are a mixture that nothing can be compared with.
+    Example: `base: {family: x, name: x-1}`; `canary` with `rollout: family-at-boot`.
+    """
+    base = w.image.base
+    if base and base.family is not None and base.name is not None:
+        help = "remove `name` to follow the family, or `family` to stay with the image"
+        yield Finding("image.base.name", "the base is both a family and an image", "`family` is given too", help)
+    if base and base.family is None and base.name is None:
+        yield Finding("image.base", "the base image is not said", "no `family`, no `name`", "add one of them")
+    if w.image.canary and w.image.rollout == "family-at-boot":
+        help = "write `rollout: pinned` or `rollout: family-at-plan`, or remove `canary`"
+        yield Finding("image.canary", "a canary needs a fleet of one image", "with `rollout: family-at-boot`", help)
+
+
+@check("D056", "blocked-update", MIG_DOCS)
+def blocked_update(w: Workload) -> Iterator[Finding]:
+    """A rolling update may go above the size or below it, and recreated machines only below.
+
+    Why: a group that may do neither cannot replace a machine; one that keeps its names cannot have an old and a new
+    machine of the same name. The service refuses both while applying.
+    Example: `max_surge: 0` with `max_unavailable: 0`; `replacement: recreate` with `max_surge: 1`.
+    """
+    update = w.group.update
+    if update is None:
+        return
+    path = "group.update.max_unavailable"
+    if update.max_surge == 0 and update.max_unavailable == 0:
+        yield Finding(path, "no machine can ever be replaced", "and `max_surge` is 0", "raise one of them to 1")
+    elif update.replacement == "recreate" and update.max_unavailable == 0:
+        yield Finding(path, "no machine can be recreated", "with `replacement: recreate`", "raise it to 1")
+    if update.replacement == "recreate" and update.max_surge:
+        message = "machines that keep their names leave no room above the size"
+        help = "write `max_surge: 0`, or `replacement: substitute`"
+        yield Finding("group.update.max_surge", message, "with `replacement: recreate`", help)
+
+
+@check("D057", "duplicate-store")
+def duplicate_store(w: Workload) -> Iterator[Finding]:
+    """Every purpose has one store.
+
+    Why: programs find a store by its purpose, and so do the resources that are made for it.
+    Example: two entries with `purpose: scratch`.
+    """
+    first: dict[str, int] = {}
+    for index, store in enumerate(w.storage):
+        if store.purpose in first:
+            help = "join the two entries, or give one of them another purpose"
+            message = f"there are two stores for `{store.purpose}`"
+            label = f"entry {first[store.purpose] + 1} has it too"
+            yield Finding(f"storage.{index}.purpose", message, label, help)
+        first.setdefault(store.purpose, index)
+
+
+_SYSTEM_DIRECTORIES = frozenset(
+    ("/", "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr",
+     "/usr/bin", "/usr/lib", "/usr/sbin", "/var", "/var/lib")
+)  # fmt: skip
+
+
+@check("D058", "unusable-mount", "https://refspecs.linuxfoundation.org/FHS_3.0/fhs/index.html")
+def unusable_mount(w: Workload) -> Iterator[Finding]:
+    """Every store is mounted at a place of its own, beside the operating system.
+
+    Why: of two stores at one place the later hides the earlier; one over a system directory hides the system, and
+    the machine does not boot again.
+    Example: two stores with `mount: /data`; `mount: /usr`; `mount: /mnt/../etc`.
+    """
+    taken: dict[str, int] = {}
+    for index, store in enumerate(w.storage):
+        mount = store.mount or f"/mnt/{store.purpose}"
+        place = "/" + normpath(mount).lstrip("/")
+        path = f"storage.{index}.mount"
+        if place in _SYSTEM_DIRECTORIES or ".." in mount.split("/"):
+            message = f"nothing can be mounted at `{mount}`"
+            label = "leads elsewhere" if ".." in mount.split("/") else "holds the operating system"
+            yield Finding(path, message, label, f"for example `/mnt/{store.purpose}`")
+        elif place in taken and w.storage[taken[place]].purpose != store.purpose:
+            message = f"two stores are mounted at `{place}`"
+            label = f"entry {taken[place] + 1} is mounted there too"
+            yield Finding(path, message, label, f"for example `/mnt/{store.purpose}-{index + 1}`")
+        taken.setdefault(place, index)
+
+
+@check("D059", "rank-without-adapters", "https://arxiv.org/abs/2106.09685")
+def rank_without_adapters(w: Workload) -> Iterator[Finding]:
+    """A rank comes with adapters.
+
+    Why: full training has no adapters whose rank could be set; the key says that another method was meant.
+    Example: `method: full` with `lora_rank: 16`.
+    """
+    if w.train is None or w.train.lora_rank is None:
+        return
+    if w.train.method == "full" or (w.train.method is None and w.task == "pretrain"):
+        help = "write `method: lora`, or remove `lora_rank`"
+        yield Finding("train.lora_rank", "full training has no adapters", "with `method: full`", help)
+
+
+@check("D060", "checkpoint-after-end")
+def checkpoint_after_end(w: Workload) -> Iterator[Finding]:
+    """The first checkpoint is due before the run ends.
+
+    Why: a run that ends before its first checkpoint can lose everything to one failure.
+    Example: `deadline: 12h` with `checkpoint: {every: 1d}`.
+    """
+    train = w.train
+    every = train.checkpoint.every if train and train.checkpoint else None
+    if train and every is not None and train.deadline is not None and every >= train.deadline:
+        message = "the first checkpoint is due after the end"
+        label = f"the run ends after {duration(train.deadline)}"
+        yield Finding("train.checkpoint.every", message, label, "leave `every` out to have it computed, or lower it")
+
+
+@check("D061", "impossible-batch")
+def impossible_batch(w: Workload) -> Iterator[Finding]:
+    """A batch holds at least one sequence, and the run at least one batch.
+
+    Why: a step works on whole sequences; fewer tokens in all than in one step are less than one step.
+    Example: `sequence_length: 8192` with `global_batch_tokens: 4096`.
+    """
+    train = w.train
+    if train is None or train.global_batch_tokens is None:
+        return
+    batch = train.global_batch_tokens
+    if train.sequence_length is not None and batch < train.sequence_length:
+        message = "a batch is shorter than one sequence"
+        label = f"a sequence has {train.sequence_length} tokens"
+        yield Finding("train.global_batch_tokens", message, label, f"raise it to {train.sequence_length} or more")
+    if train.tokens is not None and batch > train.tokens:
+        message = "a batch is larger than the whole run"
+        yield Finding("train.global_batch_tokens", message, f"the run has {train.tokens:,.0f} tokens", "lower it")
+
+
+_MAX_LABELS = 64
+
+
+@check("D062", "unusable-labels", "https://cloud.google.com/compute/docs/labeling-resources")
+def unusable_labels(w: Workload) -> Iterator[Finding]:
+    """There are at most 64 labels, none of which begins with `goog-`.
+
+    Why: a resource holds 64 labels, and the prefix is kept for the cloud's own.
+    Example: `labels: {goog-team: support}`.
+    """
+    if len(w.labels) > _MAX_LABELS:
+        label = f"{len(w.labels)} labels"
+        message = f"a resource holds at most {_MAX_LABELS} labels"
+        yield Finding("labels", message, label, f"remove {len(w.labels) - _MAX_LABELS} of them")
+    for key in w.labels:
+        if key.startswith("goog-"):
+            help = f"for example `{key.removeprefix('goog-') or 'team'}`"
+            yield Finding(f"labels.{key}", f"the label `{key}` is reserved", "begins with `goog-`", help)

@@ -1,0 +1,75 @@
+"""What the user handed over: the descriptor, its overlays and settings, as bytes in memory."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from infragen.descriptor import rules
+from infragen.diagnostics import Diagnostics, Span
+
+MAX_BYTES = 2**20  # of one file, D002
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file under the name that the user gave, and what it holds."""
+
+    name: str
+    content: bytes
+
+
+def _nothing_beside(name: str) -> bytes:
+    raise FileNotFoundError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A descriptor, the ``--env`` files over it and the ``--set`` texts over those, each in the order given.
+
+    ``beside`` gives the content of a file that the descriptor names, relative to itself (at most one byte beyond
+    `MAX_BYTES`); it raises OSError or ValueError. It is the only door to the disk, and tests put their own in it.
+    """
+
+    descriptor: File
+    overlays: tuple[File, ...] = ()
+    settings: tuple[str, ...] = ()
+    beside: Callable[[str], bytes] = _nothing_beside
+
+
+def read(descriptor: str, diags: Diagnostics, overlays: Sequence[str] = (), settings: Sequence[str] = ()) -> Source:
+    """The source with the files' content: the only place of the descriptor stage that reads the disk.
+
+    At most one byte beyond `MAX_BYTES` of a file is read. Raises CompileError for a file that cannot be opened.
+    """
+    files = [_file(name, diags) for name in (descriptor, *overlays)]
+    diags.raise_if_errors()
+    return Source(files[0], tuple(files[1:]), tuple(settings), _beside(Path(descriptor).parent))
+
+
+def _beside(folder: Path) -> Callable[[str], bytes]:
+    """Reads files by paths that are relative to ``folder``."""
+
+    def content(name: str) -> bytes:
+        with (folder / name).open("rb") as stream:
+            return stream.read(MAX_BYTES + 1)
+
+    return content
+
+
+def _file(name: str, diags: Diagnostics) -> File:
+    path, problem, beside = Path(name), "", []
+    try:
+        with path.open("rb") as stream:
+            return File(name, stream.read(MAX_BYTES + 1))
+    except FileNotFoundError:
+        problem = "does not exist"
+        beside = sorted(other.name for other in path.parent.glob("*.y*ml"))
+    except IsADirectoryError:
+        problem = "is a directory"
+        beside = []
+    except PermissionError:
+        problem = "may not be read"
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        problem = f"cannot be read: {error.strerror if isinstance(error, OSError) else error}"
+    diags.add(rules.unreadable_file(Span(name, 1), name, problem, beside))
+    return File(name, b"")

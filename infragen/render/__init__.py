@@ -1,0 +1,1 @@
+"""What people and programs read: text, JSON, and diagnostics. Only the command line imports this."""
