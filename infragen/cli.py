@@ -1,0 +1,333 @@
+"""The command line: the only place that reads files, knows exit codes, prints, and catches `CompileError`.
+
+Heavy modules are imported by the command that needs them: `infragen schema` must not pay for a compiler, and what
+`plan` pays for is most of what it takes.
+"""
+
+import json
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from infragen import __version__
+
+if TYPE_CHECKING:
+    from infragen.descriptor.source import Source
+    from infragen.diagnostics import Diagnostic, Diagnostics
+    from infragen.facts.load import Catalog
+    from infragen.pipeline import Compilation
+
+OK, FAILED, USAGE = 0, 1, 2
+SUBJECTS = ("machines", "accelerators", "models", "regions", "prices", "storage", "images", "rules")
+
+TODAY = click.option(
+    "--today", type=click.DateTime(["%Y-%m-%d"]), hidden=True, help="The date that checks of windows use."
+)
+ENV = click.option(
+    "--env", "overlays", multiple=True, metavar="FILE", help="Merge FILE over the descriptor; may be repeated."
+)
+SET = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set one value, for example place.zones=[europe-west4-a].",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="infragen")
+def main() -> None:
+    """Compile what an AI workload is into Terraform for Google Cloud, with the reason for every choice."""
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write the Terraform into DIR (into DIR/NAME for several files).",
+)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What to print."
+)
+@ENV
+@SET
+@click.option(
+    "--templates",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Templates that take the place of infragen's own.",
+)
+@click.option("--check", is_flag=True, help="Exit 1 if DIR is not what would be written; write nothing.")
+@TODAY
+@click.pass_context
+def plan(
+    context: click.Context,
+    files: tuple[str, ...],
+    out: Path | None,
+    form: str,
+    overlays: tuple[str, ...],
+    settings: tuple[str, ...],
+    templates: Path | None,
+    check: bool,
+    today: datetime | None,
+) -> None:
+    """Decide, explain and verify; with --out also show what changes in DIR and write it."""
+    from infragen import emit, record, write
+    from infragen.facts.load import Catalog
+
+    if check and out is None:
+        raise click.UsageError("--check compares with a directory: add --out DIR")
+    catalog, texts = Catalog(), emit.load_templates(templates)
+    taken: dict[Path, str] = {}
+    failed = False
+    for file in files:
+        run = _compile(file, overlays, settings, catalog, texts, today)
+        target = out if out is None or len(files) == 1 else out / run.name
+        if target is not None and target in taken and not run.diagnostics.has_errors:
+            raise click.UsageError(
+                f"{taken[target]} and {file} have the same name, `{run.name}`: give each --out of its own"
+            )
+        changes: tuple[write.Change, ...] = ()
+        if target is not None and not run.diagnostics.has_errors:
+            taken[target] = file
+            changes = _deliver(run, target, check, form == "json")
+        if form == "json":
+            click.echo(
+                json.dumps(record.record(run.name, run.diagnostics, run.plan, run.stack, run.files), ensure_ascii=False)
+            )
+        else:
+            _print_run(run, target, changes, check)
+        differs = check and any(change.kind != "unchanged" for change in changes)
+        failed = failed or run.diagnostics.has_errors or differs
+    context.exit(FAILED if failed else OK)
+
+
+def _compile(
+    file: str,
+    overlays: Iterable[str],
+    settings: Iterable[str],
+    catalog: "Catalog",
+    templates: Any,
+    today: datetime | None,
+) -> "Compilation":
+    """One descriptor through the whole line; a file that cannot be read is a compilation with that diagnostic."""
+    from infragen import pipeline
+
+    diags, source = _read(file, overlays, settings)
+    if source is None:
+        return pipeline.Compilation(diags, Path(file).stem)
+    return pipeline.compile_workload(source, catalog, templates, today or datetime.now(UTC))
+
+
+def _read(file: str, overlays: Iterable[str], settings: Iterable[str]) -> tuple["Diagnostics", "Source | None"]:
+    from infragen.descriptor.source import read
+    from infragen.diagnostics import CompileError, Diagnostics
+
+    diags = Diagnostics()
+    try:
+        return diags, read(file, diags, tuple(overlays), tuple(settings))
+    except CompileError:
+        return diags, None
+
+
+def _deliver(run: "Compilation", target: Path, check: bool, quiet: bool) -> tuple[Any, ...]:
+    """What changes in the directory; written unless this is a check. Findings join those of the run."""
+    from infragen import write
+    from infragen.decide.stage import NOT_LOWERED
+    from infragen.diagnostics import CompileError
+
+    if run.files is None:
+        run.diagnostics.add(
+            NOT_LOWERED.error("nothing to write: this machine is sized, but no Terraform can be made for it yet")
+        )
+        return ()
+    try:
+        files = write.with_manifest(run.files)
+        changes = write.differences(files, target)
+        if not check:
+            write.write(files, target, run.diagnostics)
+        return changes
+    except CompileError:
+        return ()
+
+
+def _print_run(run: "Compilation", target: Path | None, changes: tuple[Any, ...], check: bool) -> None:
+    from infragen.render import text
+
+    _print_diagnostics(run.diagnostics)
+    if run.diagnostics.has_errors or run.plan is None:
+        return
+    click.echo(text.plan(run.plan, _colours(sys.stdout)), nl=False)
+    if target is not None:
+        click.echo(f"\n{'compared with' if check else 'written to'} {target}")
+        click.echo(text.changes(changes), nl=False)
+
+
+def _print_diagnostics(found: "Iterable[Diagnostic]") -> None:
+    """Findings on stderr, and a line that counts them."""
+    from infragen.diagnostics import Severity
+    from infragen.render import diagnostics as render
+
+    listed = list(found)
+    for one in listed:
+        click.echo(render.text(one, _colours(sys.stderr)), err=True)
+    errors = sum(one.severity is Severity.ERROR for one in listed)
+    if errors:
+        warnings = sum(one.severity is Severity.WARNING for one in listed)
+        click.echo(render.summary(errors, warnings), err=True)
+
+
+def _colours(stream: Any) -> bool:
+    """Colour on a terminal, unless NO_COLOR is set."""
+    import os
+
+    return bool(stream.isatty()) and not os.environ.get("NO_COLOR")
+
+
+@main.command()
+@click.argument("target", metavar="FILE|RULE-ID")
+@click.argument("subject", required=False)
+@click.argument("alternative", required=False)
+@ENV
+@SET
+@TODAY
+@click.pass_context
+def explain(
+    context: click.Context,
+    target: str,
+    subject: str | None,
+    alternative: str | None,
+    overlays: tuple[str, ...],
+    settings: tuple[str, ...],
+    today: datetime | None,
+) -> None:
+    """Say why a choice was made, why an alternative was not, or what a rule or a diagnostic code means.
+
+    SUBJECT is machine, capacity, location, storage.PURPOSE, image, group or platform.
+    """
+    from infragen import emit, pipeline  # noqa: F401  (the pipeline enters every rule in the catalogue)
+    from infragen.diagnostics import CATALOGUE
+    from infragen.facts.load import Catalog
+    from infragen.render import text
+
+    id = target.upper()
+    if subject is None and id in CATALOGUE:
+        click.echo(text.rule(id), nl=False)
+        return
+    if subject is None and not Path(target).exists() and len(id) == 4 and id[1:].isdigit():
+        raise click.UsageError(f"`{id}` is not a rule; `infragen catalog rules` lists them")
+    run = _compile(target, overlays, settings, Catalog(), emit.load_templates(None), today)
+    _print_diagnostics(one for one in run.diagnostics if one.severity.value == "error")
+    if run.plan is None:
+        context.exit(FAILED)
+    try:
+        click.echo(text.explain(run.plan, subject, alternative), nl=False)
+    except KeyError as unknown:
+        raise click.UsageError(unknown.args[0]) from None
+
+
+@main.command()
+@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR")
+@click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True)
+@click.pass_context
+def check(context: click.Context, directory: Path, form: str) -> None:
+    """Verify any directory of Terraform for Google Cloud: syntax, provider schema, policies."""
+    from infragen import record, verify
+    from infragen.diagnostics import CATALOGUE, CompileError, Diagnostics
+    from infragen.facts.load import Catalog
+    from infragen.fileset import FileSet
+
+    diags = Diagnostics()
+    texts = _terraform_files(directory, diags)
+    try:
+        verify.run(FileSet(texts), diags, Catalog().is_accelerator_machine)
+    except CompileError:
+        pass
+    if form == "json":
+        click.echo(json.dumps({"diagnostics": [record.diagnostic(one) for one in diags]}, ensure_ascii=False))
+    elif form == "sarif":
+        from infragen.render import sarif
+
+        click.echo(json.dumps(sarif.sarif(diags, CATALOGUE), ensure_ascii=False))
+    else:
+        _print_diagnostics(diags)
+        if not len(diags):
+            click.echo(f"{len(texts)} files, nothing found")
+    context.exit(FAILED if diags.has_errors else OK)
+
+
+def _terraform_files(directory: Path, diags: "Diagnostics") -> dict[str, str]:
+    """The Terraform files of a root module, by name; those that are not UTF-8 text are reported."""
+    from infragen.verify import UNREADABLE
+
+    texts: dict[str, str] = {}
+    for path in sorted(directory.iterdir()):
+        if path.suffix not in (".tf", ".tfvars") or not path.is_file():
+            continue
+        try:
+            texts[path.name] = path.read_bytes().decode()
+        except (OSError, UnicodeDecodeError) as error:
+            diags.add(UNREADABLE.error(f"`{path.name}` cannot be read: {error}"))
+    if not texts:
+        diags.add(
+            UNREADABLE.error(f"`{directory}` holds no Terraform files", help="name the directory of a root module")
+        )
+    return texts
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of the descriptor, for editors."""
+    from infragen.descriptor.schema import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path), default="workload.yaml", metavar="[FILE]")
+@click.option("--task", default="serve", show_default=True, help="The task to start from.")
+@click.pass_context
+def init(context: click.Context, file: Path, task: str) -> None:
+    """Write a commented descriptor to start from; never over an existing file."""
+    from infragen.descriptor.template import TASKS, starter
+
+    if task not in TASKS:
+        raise click.UsageError(f"`{task}` is not a task; choose from {', '.join(TASKS)}")
+    try:
+        with file.open("x", encoding="utf-8", newline="\n") as stream:
+            stream.write(starter(task))
+    except FileExistsError:
+        click.echo(f"{file} exists; nothing was written", err=True)
+        context.exit(FAILED)
+    except OSError as error:
+        click.echo(f"{file} cannot be written: {error.strerror}", err=True)
+        context.exit(FAILED)
+    click.echo(f"wrote {file}; next: infragen plan {file}")
+
+
+@main.command()
+@click.argument("subject", type=click.Choice(SUBJECTS))
+@click.argument("words", nargs=-1)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def catalog(subject: str, words: tuple[str, ...], form: str) -> None:
+    """Query the facts; WORDS keep the rows that hold all of them."""
+    from infragen.facts.load import Catalog
+    from infragen.render import catalog as render
+
+    if subject == "rules":
+        from infragen import pipeline  # noqa: F401  (enters every rule in the catalogue)
+    rows = render.rows(Catalog(), subject, words)
+    click.echo(
+        json.dumps(rows, ensure_ascii=False) if form == "json" else render.text(subject, rows), nl=form == "json"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""The winner of the ranking, decision by decision: machine, capacity, place, with what was not chosen."""
+
+import math
+from datetime import datetime, timedelta
+
+from infragen import units
+from infragen.decide import capacity, place, sizing_of
+from infragen.decide.capacity import Offer
+from infragen.decide.fit import Fit
+from infragen.decide.model import (
+    Alternative,
+    CapacityChoice,
+    Decision,
+    ImageChoice,
+    LocationChoice,
+    MachineChoice,
+    Reason,
+)
+from infragen.decide.need import Need
+from infragen.decide.rank import RANKS, Candidate
+from infragen.decide.rule import Narrowed
+from infragen.diagnostics import Diagnostics
+
+ALTERNATIVES = 3  # runners-up that the record names
+BOOT_MARGIN_GIB = 60  # operating system, drivers and a container image beside it
+STEP_GIB = 10
+
+
+def _best_by(ranked: list[Candidate], key: str, chosen: str) -> list[Candidate]:
+    """The best candidate of each other machine, region or model, best first."""
+    found: dict[str, Candidate] = {}
+    for one in ranked:
+        name = {"machine": one.fit.machine.label, "region": one.site.region.name, "model": one.model}[key]
+        if name != chosen:
+            found.setdefault(name, one)
+    return list(found.values())[:ALTERNATIVES]
+
+
+def _alternative(name: str, one: Candidate, best: Candidate, setting: str) -> Alternative:
+    kg = one.kg_co2e_per_hour
+    more = ""
+    if one.usd is not None and best.usd:
+        share = one.usd / best.usd - 1
+        more = f"; {share:+.0%}"
+    return Alternative(name, f"{one.figures()}{more}", one.usd_per_hour, kg.expected if kg else None, setting)
+
+
+def machine(
+    need: Need, best: Candidate, ranked: list[Candidate], fits: Narrowed[Fit], booted: ImageChoice
+) -> Decision[MachineChoice]:
+    """The machines of the winner, with the runners-up."""
+    fit, box = best.fit, best.fit.machine
+    record = box.record
+    why = list(sizing_of.reasons(need, fit))
+    why.append(Reason(RANKS[need.workload.place.optimise].id, _ranked_text(best, ranked)))
+    others = _best_by([one for one in ranked if one.model == best.model], "machine", box.label)
+    choice = MachineChoice(
+        type=box.type,
+        record=record,
+        accelerator=box.accelerator,
+        accelerators_per_node=record.accelerators,
+        attached_accelerators=int(record.accelerators) if box.host else 0,
+        nodes=fit.nodes,
+        fabric=box.fabric,
+        vcpus=box.vcpus,
+        memory_gib=box.memory_gib,
+        tensor_parallel=fit.tensor_parallel,
+        pipeline_parallel=fit.pipeline_parallel,
+        data_parallel=fit.data_parallel,
+        context_parallel=fit.context_parallel,
+        expert_parallel=fit.expert_parallel,
+        replicas_per_node=fit.replicas_per_node,
+        topology=need.workload.machine.topology,
+        boot_disk_type=_boot_disk_type(need, record.boot_disk_types),
+        boot_disk_gib=_boot_disk_gib(need, booted),
+        local_ssd_count=0,
+    )
+    return Decision(
+        choice,
+        tuple(why),
+        fits.rejections(lambda one: one.machine.label),
+        tuple(
+            _alternative(
+                f"{one.fit.nodes} × {one.fit.machine.label}", one, best, f"machine.type={one.fit.machine.type}"
+            )
+            for one in others
+        ),
+        sizing_of.would_change(need, fit),
+    )
+
+
+def _ranked_text(best: Candidate, ranked: list[Candidate]) -> str:
+    sufficient = len({one.fit.machine.label for one in ranked})
+    return f"{best.figures()}: first of {sufficient} sufficient machine{'s' if sufficient > 1 else ''}"
+
+
+def _boot_disk_type(need: Need, types: tuple[str, ...]) -> str:
+    asked = need.workload.machine.boot_disk
+    return asked if asked in types else types[0]
+
+
+def _boot_disk_gib(need: Need, booted: ImageChoice) -> int:
+    asked = need.workload.machine.boot_disk_size
+    if asked:
+        return math.ceil(asked / units.GIB)
+    container = BOOT_MARGIN_GIB if need.workload.run and need.workload.run.container else 0
+    return STEP_GIB * math.ceil((BOOT_MARGIN_GIB + container) / STEP_GIB)
+
+
+def capacity_model(
+    need: Need, best: Candidate, ranked: list[Candidate], narrowed: Narrowed[Offer], diags: Diagnostics
+) -> Decision[CapacityChoice]:
+    """How the winner is obtained; a disputed cell of the tables is a warning."""
+    asked = need.workload.capacity
+    model = best.model
+    flag = capacity.offered(best.fit.machine.record, model)
+    if flag is None:
+        diags.add(
+            capacity.DISPUTED.warning(
+                f"sources disagree whether `{best.fit.machine.type}` can be had as {model}", need.workload.at("capacity.model"),
+                help="try it with one machine before you rely on it",
+            )
+        )  # fmt: skip
+    start, end = None, None
+    if asked.start:
+        start = _rfc3339(asked.start)
+        end = _rfc3339(asked.start + timedelta(seconds=asked.duration)) if asked.duration else None
+    booked = model in capacity.BOOKED
+    exists = booked and capacity.is_existing(asked)
+    choice = CapacityChoice(
+        model=model,
+        reservation=(asked.name or need.workload.name) if booked else None,
+        creates=booked and not exists,
+        shared_with=tuple(asked.shared_with or ()),
+        start=start,
+        end=end,
+        submit=asked.submit,
+        run_for_s=_run_for(best, asked.run_for),
+        mode=(asked.mode or "resize-request") if model == "flex-start" else None,
+        automatic_restart=asked.automatic_restart,
+    )
+    others = _best_by([one for one in ranked if one.fit.machine == best.fit.machine], "model", model)
+    why = (
+        Reason("C001", f"capacity.model is `{model}`")
+        if asked.model
+        else Reason("C002", _obtained(best, len(narrowed.kept)))
+    )
+    return Decision(
+        choice,
+        (why,),
+        narrowed.rejections(lambda offer: offer.model),
+        tuple(_alternative(one.model, one, best, f"capacity.model={one.model}") for one in others),
+    )
+
+
+def _obtained(best: Candidate, sufficient: int) -> str:
+    if sufficient == 1:
+        return f"the only model left that `{best.fit.machine.record.name}` is sold under and that suits the work"
+    return f"the cheapest of {sufficient} models that suit the work"
+
+
+def _run_for(best: Candidate, asked: float | None) -> int | None:
+    """Longest life of a VM in seconds: as asked; for flex-start else the longest the job may take."""
+    if asked:
+        return round(asked)
+    if best.model != "flex-start":
+        return None
+    hours = best.fit.train_hours.high if best.fit.train_hours else None
+    return round(
+        min(capacity.FLEX_MAX_S, max(capacity.FLEX_MIN_S, (hours * units.HOUR_S) if hours else capacity.FLEX_MAX_S))
+    )
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def location(
+    best: Candidate, ranked: list[Candidate], narrowed: Narrowed[place.Site], zones: tuple[str, ...], optimise: str
+) -> Decision[LocationChoice]:
+    """Where the winner runs, and what another aim would choose."""
+    same = [one for one in ranked if one.fit.machine == best.fit.machine and one.model == best.model]
+    others = _best_by(same, "region", best.site.region.name)
+    why = [
+        Reason(
+            RANKS[optimise].id,
+            f"{best.figures()}: first of {len(same)} region{'s' if len(same) > 1 else ''} with the machine",
+        )
+    ]
+    would: tuple[str, ...] = ()
+    cleanest = min((one for one in same if one.kg is not None), key=lambda one: one.kg or 0.0, default=None)
+    if optimise == "cost" and cleanest and cleanest.kg is not None and best.kg and cleanest.kg < best.kg:
+        would = (
+            f"`place.optimise: carbon` takes {cleanest.site.region.name}: {cleanest.figures()} instead of {best.figures()}",
+        )
+    cheapest = min((one for one in same if one.usd is not None), key=lambda one: one.usd or 0.0, default=None)
+    if optimise != "cost" and cheapest and cheapest.usd is not None and best.usd and cheapest.usd < best.usd:
+        would = (
+            f"`place.optimise: cost` takes {cheapest.site.region.name}: {cheapest.figures()} instead of {best.figures()}",
+        )
+    return Decision(
+        LocationChoice(best.site.region, zones),
+        tuple(why),
+        narrowed.rejections(lambda site: site.region.name),
+        tuple(
+            _alternative(one.site.region.name, one, best, f"place.regions=[{one.site.region.name}]") for one in others
+        ),
+        would,
+    )

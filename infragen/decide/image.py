@@ -1,0 +1,158 @@
+"""The boot image: the one that is given, or a public one with the drivers the machine needs."""
+
+from typing import Literal
+
+from infragen.decide.model import Decision, ImageChoice, Reason
+from infragen.decide.need import Machine, Need
+from infragen.decide.rule import Miss, candidates, rule, rule_of
+from infragen.diagnostics import Diagnostics, declare
+from infragen.facts.model import ImageFamily
+
+Rollout = Literal["pinned", "family-at-plan", "family-at-boot"]
+
+GIVEN = declare(
+    "I001",
+    "image-given",
+    """Boot the image that the descriptor names.
+
+    Why: an image of one's own has drivers, frameworks and agents installed and tested; a machine boots in seconds.
+    Example: `image: {base: {family: chat-serving}}` boots the newest image of that family in the workload's project.
+    """,
+    source="descriptor: image.base",
+)
+UNSEEN = declare(
+    "I002",
+    "image-unseen",
+    """Say what infragen cannot see of an image that is not public.
+
+    Why: architecture, drivers and agents of a private image are not in the tables, and plan makes no network calls.
+    Example: an image family of the user's own on a GPU machine is taken as it is, with a note of what it must hold.
+    """,
+    source="design decision: plan works offline",
+)
+ROLLOUT = declare(
+    "I003",
+    "family-rollout",
+    """Say when a new image of a family reaches the machines.
+
+    Why: publishing an image into a family changes nothing by itself: a group that names the family gives it only to
+    machines that are created later, and Terraform sees no change.
+    Example: with `rollout: family-at-boot` running machines keep their image until they are replaced.
+    """,
+    source="https://docs.cloud.google.com/compute/docs/images/image-families-best-practices",
+)
+
+
+@rule("I004", "image-architecture", source="https://docs.cloud.google.com/compute/docs/instances/arm-on-compute")
+def image_architecture(machine: Machine, family: ImageFamily) -> Miss | None:
+    """Boot an image built for the machine's processor.
+
+    Why: an x86-64 image does not boot on an Arm host, nor the reverse.
+    Example: a machine with Arm hosts rejects every amd64 family.
+    """
+    arch = machine.record.cpu_arch
+    return None if family.arch == arch else Miss(f"built for {family.arch}; the machine is {arch}")
+
+
+@rule("I005", "image-driver", source="https://docs.cloud.google.com/compute/docs/gpus/install-drivers-gpu")
+def image_driver(machine: Machine, family: ImageFamily) -> Miss | None:
+    """Boot an image that holds the accelerator's driver.
+
+    Why: installing a driver on a clean machine takes many minutes at every boot, and fails when a kernel moves.
+    Example: a GPU machine rejects a family without a driver.
+    """
+    needed = machine.accelerator is not None and machine.accelerator.kind == "gpu"
+    return Miss("holds no accelerator driver") if needed and not family.has_driver else None
+
+
+RULES = (image_architecture, image_driver)
+
+
+def decide(need: Need, machine: Machine, diags: Diagnostics) -> Decision[ImageChoice]:
+    """The image to boot, and why."""
+    asked = need.workload.image
+    if asked.base and (asked.base.family or asked.base.name):
+        return _given(need, machine, diags)
+    narrowed = candidates(need.catalog.image_families).by(RULES, machine)
+    best = min(
+        narrowed.kept,
+        key=lambda family: (
+            not family.has_driver if machine.accelerator else family.has_driver,
+            family.confidence != "verified",
+            need.catalog.image_families.index(family),
+        ),
+    )
+    choice = ImageChoice(
+        project=best.project, family=best.family, name=None, rollout=asked.rollout or "family-at-boot",
+        os=_os(best), arch=machine.record.cpu_arch, base=best,
+    )  # fmt: skip
+    driver = f", driver {best.driver}" if best.driver else ""
+    return Decision(
+        choice,
+        (Reason("I005", f"{best.os} for {best.arch}{driver}: nothing is installed at boot"),),
+        narrowed.rejections(lambda family: f"{family.project}/{family.family}"),
+        would_change=("name an image of your own in `image.base` to boot in seconds with everything installed",),
+    )
+
+
+def _given(need: Need, machine: Machine, diags: Diagnostics) -> Decision[ImageChoice]:
+    asked = need.workload.image
+    assert asked.base is not None
+    known = next(
+        (
+            one
+            for one in need.catalog.image_families
+            if one.family == asked.base.family and one.project == asked.base.project
+        ),
+        None,
+    )
+    if known:
+        for check in RULES:
+            miss = check(machine, known)
+            if miss:
+                diags.add(
+                    rule_of(check).error(
+                        f"image family `{known.family}` does not fit `{machine.type}`",
+                        need.workload.at("image.base"),
+                        miss.because,
+                        _advice(need, machine),
+                    )
+                )
+    elif machine.accelerator:
+        diags.add(
+            UNSEEN.note(
+                f"the image is taken as it is: it must be built for {machine.record.cpu_arch} and hold the driver of {machine.accelerator.name}",
+                need.workload.at("image.base"),
+            )
+        )
+    rollout: Rollout = "pinned" if asked.base.name else asked.rollout or "family-at-boot"
+    why = [
+        Reason(
+            "I001",
+            f"image.base names the {'image' if asked.base.name else 'family'} `{asked.base.name or asked.base.family}`",
+        )
+    ]
+    if rollout == "family-at-boot":
+        why.append(
+            Reason("I003", "machines created from now on boot the family's newest image; running machines keep theirs")
+        )
+    choice = ImageChoice(
+        project=asked.base.project, family=asked.base.family, name=asked.base.name, rollout=rollout,
+        os=_os(known) if known else "", arch=machine.record.cpu_arch, base=known,
+    )  # fmt: skip
+    return Decision(
+        choice,
+        tuple(why),
+        would_change=("set `image.rollout` to `pinned` or `family-at-plan` to roll out under control",)
+        if rollout == "family-at-boot"
+        else (),
+    )
+
+
+def _os(family: ImageFamily) -> str:
+    return family.os.split()[0].lower()
+
+
+def _advice(need: Need, machine: Machine) -> str:
+    fitting = candidates(need.catalog.image_families).by(RULES, machine).kept
+    return f"for example family `{fitting[0].family}` of project `{fitting[0].project}`" if fitting else ""

@@ -1,0 +1,272 @@
+"""The machine: every type that exists, narrowed by what is asked, then by what the model needs."""
+
+import difflib
+from collections.abc import Iterator
+from functools import lru_cache
+
+from infragen.decide.need import ACCELERATED_TASKS, Machine, Need
+from infragen.decide.rule import Miss, rule
+from infragen.diagnostics import Diagnostics, declare
+from infragen.facts.load import Catalog
+from infragen.facts.model import HostMachine, MachineType
+from infragen.units import GIB
+
+UNKNOWN_MACHINE = declare(
+    "M001",
+    "machine-unknown",
+    """Name machine types, accelerators and series as Google Cloud names them.
+
+    Why: a type that is not in the tables cannot be sized, priced or placed.
+    Example: `machine: {type: a3-highgpu-9g}` is an error that suggests a3-highgpu-8g.
+    """,
+    source="docs/facts.md",
+)
+NOT_OFFERED = declare(
+    "M002",
+    "accelerator-not-offered",
+    """Answer for accelerators that Google Cloud does not have with the nearest that it has.
+
+    Why: a plan for hardware that cannot be rented helps nobody; the nearest offered part is the useful answer.
+    Example: a consumer card with 24 GB is answered with the offered accelerator of the same memory.
+    """,
+    source="docs/facts.md",
+)
+
+
+@lru_cache(maxsize=4)
+def machines(catalog: Catalog) -> tuple[Machine, ...]:
+    """Every machine: each type as it is; for attached accelerators, one per general-purpose type that takes them."""
+    return tuple(_machines(catalog))
+
+
+def _machines(catalog: Catalog) -> Iterator[Machine]:
+    for record in catalog.machines.values():
+        accelerator = catalog.accelerators.get(record.accelerator or "")
+        fabric = catalog.fabrics[record.fabric]
+        if record.is_attached:
+            for host in _hosts(catalog, record):
+                yield Machine(record, accelerator, fabric, host)
+        else:
+            yield Machine(record, accelerator, fabric)
+
+
+def _hosts(catalog: Catalog, record: MachineType) -> Iterator[HostMachine]:
+    """General-purpose types that the accelerators may be attached to: the rule's series, up to its vCPUs and memory.
+
+    Shared-core types and those with less than 2 vCPUs per accelerator are left out: they starve the accelerator.
+    """
+    series = record.name.partition("+")[0]
+    for host in catalog.host_machines.values():
+        fits = host.vcpus <= record.vcpus and host.memory_gib <= record.memory_gib
+        if host.series == series and fits and host.vcpus >= 2 * record.accelerators and "-standard-" in host.name:
+            yield host
+
+
+@rule("M010", "machine-pinned", source="descriptor: machine.type")
+def machine_pinned(need: Need, machine: Machine) -> Miss | None:
+    """Use the machine type that the descriptor names.
+
+    Why: a reservation, a quota or an image may be bound to it.
+    Example: `machine: {type: a2-highgpu-1g}` rejects every other type.
+    """
+    pinned = need.workload.machine.type
+    return (
+        None
+        if pinned in (None, machine.type, machine.record.name)
+        else Miss(f"machine.type is `{pinned}`", path="machine.type")
+    )
+
+
+@rule(
+    "M011",
+    "accelerator-bounds",
+    source="descriptor: machine.accelerators, accelerators_per_node, min_accelerator_memory",
+)
+def accelerator_bounds(need: Need, machine: Machine) -> Miss | None:
+    """Keep to the accelerators, their number and their memory that the descriptor asks for.
+
+    Why: code is often built for one family, and tested on one number per machine.
+    Example: `machine: {accelerators: [h100]}` keeps every memory size of that family and rejects the others.
+    """
+    asked = need.workload.machine
+    chip = machine.accelerator
+    if asked.accelerators:
+        wanted = {name.casefold() for name in asked.accelerators}
+        if chip is None or not wanted & {chip.name.casefold(), chip.family.casefold()}:
+            return Miss(f"machine.accelerators is {', '.join(asked.accelerators)}", path="machine.accelerators")
+    if asked.accelerators_per_node and machine.record.accelerators != asked.accelerators_per_node:
+        return Miss(
+            f"{machine.record.accelerators:g} accelerators per VM; {asked.accelerators_per_node} asked",
+            path="machine.accelerators_per_node",
+        )
+    if asked.min_accelerator_memory and (chip is None or chip.memory_gib * GIB < asked.min_accelerator_memory):
+        return Miss(
+            f"less accelerator memory than the {asked.min_accelerator_memory / GIB:g} GiB asked",
+            path="machine.min_accelerator_memory",
+        )
+    return None
+
+
+@rule("M012", "host-bounds", source="descriptor: machine.series, min_vcpus, min_memory")
+def host_bounds(need: Need, machine: Machine) -> Miss | None:
+    """Keep to the series, vCPUs and host memory that the descriptor asks for.
+
+    Why: data loading, tokenising and offloading run on the host.
+    Example: `machine: {min_memory: 200GiB}` rejects a machine with 48 GiB.
+    """
+    asked = need.workload.machine
+    series = [asked.series] if isinstance(asked.series, str) else asked.series
+    if series and machine.record.series not in series:
+        return Miss(f"series {machine.record.series}; {', '.join(series)} asked", path="machine.series")
+    if asked.min_vcpus and machine.vcpus < asked.min_vcpus:
+        return Miss(f"{machine.vcpus} vCPUs; {asked.min_vcpus} asked", path="machine.min_vcpus")
+    if asked.min_memory and machine.memory_gib * GIB < asked.min_memory:
+        return Miss(
+            f"{machine.memory_gib:g} GiB of memory; {asked.min_memory / GIB:g} GiB asked", path="machine.min_memory"
+        )
+    return None
+
+
+@rule("M013", "accelerator-needed", source="design decision")
+def accelerator_needed(need: Need, machine: Machine) -> Miss | None:
+    """Give models accelerators, and other work none unless it asks.
+
+    Why: a language model on CPUs misses every latency and deadline; an idle accelerator is most of a machine's price.
+    Example: serving rejects machines without accelerators; data preparation rejects machines with them.
+    """
+    asked = need.workload.machine
+    if need.workload.task in ACCELERATED_TASKS:
+        return None if machine.record.has_accelerator else Miss("no accelerator")
+    wants = asked.type or asked.accelerators or asked.accelerators_per_node or asked.min_accelerator_memory
+    return (
+        Miss("comes with accelerators that nothing asks for") if machine.record.has_accelerator and not wants else None
+    )
+
+
+@rule("M014", "whole-accelerators", source="https://docs.cloud.google.com/compute/docs/accelerator-optimized-machines")
+def whole_accelerators(need: Need, machine: Machine) -> Miss | None:
+    """Size with whole accelerators unless a partition is named.
+
+    Why: a partition has a share of the memory and of the compute that the tables do not state.
+    Example: a machine type with an eighth of an accelerator is rejected unless `machine.type` names it.
+    """
+    if machine.record.accelerators in (0,) or machine.record.accelerators >= 1 or need.workload.machine.type:
+        return None
+    return Miss(f"{machine.record.accelerators:g} of an accelerator: its memory share is not known")
+
+
+@rule("M015", "lowered-kind", source="design decision")
+def lowered_kind(need: Need, machine: Machine) -> Miss | None:
+    """Choose by itself only machines that Terraform can be written for.
+
+    Why: TPU slices are sized and explained, and not yet written as Terraform.
+    Example: without a pin, TPU machine types are listed as rejected; `machine.type` or `machine.accelerators` takes one.
+    """
+    if machine.accelerator is None or machine.accelerator.kind == "gpu":
+        return None
+    asked = need.workload.machine
+    if asked.type or asked.accelerators or asked.topology:
+        return None
+    return Miss("sized on request only: Terraform for TPU slices is not written yet")
+
+
+@rule("M016", "topology-unit", source="https://docs.cloud.google.com/ai-hypercomputer/docs/gpu-networking")
+def topology_unit(need: Need, machine: Machine) -> Miss | None:
+    """Take machines that come in units by whole units.
+
+    Why: some systems are racks: their machines are sold and scheduled together.
+    Example: a type that comes in units of 18 VMs is rejected for `machine.count: 4`.
+    """
+    unit, count = machine.record.topology_unit_vms or 1, need.workload.machine.count
+    if unit == 1 or count is None or count % unit == 0:
+        return None
+    return Miss(
+        f"comes in units of {unit} VMs; {count} asked",
+        0,
+        f"the nearest count is {-(-count // unit) * unit}",
+        "machine.count",
+    )
+
+
+@rule("M017", "boot-disk-taken", source="https://docs.cloud.google.com/compute/docs/disks/hyperdisks")
+def boot_disk_taken(need: Need, machine: Machine) -> Miss | None:
+    """Boot from a disk type that the machine takes.
+
+    Why: newer series take no Persistent Disk and older ones no Hyperdisk; a wrong pair fails at apply.
+    Example: `machine: {boot_disk: pd-ssd}` rejects a series that boots from hyperdisk-balanced only.
+    """
+    asked, types = need.workload.machine.boot_disk, machine.record.boot_disk_types
+    if asked is None or asked in types:
+        return None
+    takes = ", ".join(f"`{one}`" for one in types)
+    return Miss(f"boots from {takes}; {asked} asked", 0, f"use {takes}", "machine.boot_disk")
+
+
+RULES = (
+    machine_pinned, accelerator_bounds, host_bounds, accelerator_needed, whole_accelerators, lowered_kind, topology_unit,
+    boot_disk_taken,
+)  # fmt: skip
+
+
+def check_names(need: Need, diags: Diagnostics) -> None:
+    """Errors for machine types, accelerators and series that do not exist, with what was probably meant."""
+    asked, catalog, at = need.workload.machine, need.catalog, need.workload.at
+    types = {machine.type for machine in machines(catalog)} | set(catalog.machines)
+    if asked.type and asked.type not in types:
+        diags.add(
+            UNKNOWN_MACHINE.error(
+                f"unknown machine type `{asked.type}`",
+                at("machine.type"),
+                "not in the catalogue",
+                _suggest(asked.type, types, "machines"),
+            )
+        )
+    names = {chip.name.casefold() for chip in catalog.accelerators.values()}
+    offered = {chip.name.casefold() for chip in catalog.accelerators.values() if chip.offered}
+    families = {chip.family.casefold() for chip in catalog.accelerators.values() if chip.offered}
+    for index, name in enumerate(asked.accelerators or ()):
+        span = at(f"machine.accelerators.{index}")
+        if name.casefold() in offered | families:
+            continue
+        if name.casefold() in names:
+            diags.add(
+                NOT_OFFERED.error(
+                    f"`{name}` is not offered on Google Cloud",
+                    span,
+                    "known, not offered",
+                    _suggest(
+                        name, {chip.family for chip in catalog.accelerators.values() if chip.offered}, "accelerators"
+                    ),
+                )
+            )
+        else:
+            known = {chip.name for chip in catalog.accelerators.values() if chip.offered} | {
+                chip.family for chip in catalog.accelerators.values() if chip.offered
+            }
+            diags.add(
+                NOT_OFFERED.error(
+                    f"`{name}` is not an accelerator that Google Cloud offers",
+                    span,
+                    "not in the catalogue",
+                    _suggest(name, known, "accelerators"),
+                )
+            )
+    series = {record.series for record in catalog.machines.values()}
+    for name in [asked.series] if isinstance(asked.series, str) else asked.series or ():
+        if name not in series:
+            diags.add(
+                UNKNOWN_MACHINE.error(
+                    f"unknown machine series `{name}`",
+                    at("machine.series"),
+                    "not in the catalogue",
+                    _suggest(name, series, "machines"),
+                )
+            )
+
+
+def _suggest(name: str, known: set[str], subject: str) -> str:
+    folded = {one.casefold(): one for one in known}
+    close = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
+    if close:
+        return f"did you mean {' or '.join(f'`{folded[one]}`' for one in close)}?"
+    return f"`infragen catalog {subject}` lists what there is"

@@ -1,0 +1,318 @@
+"""What the decide stage gives: the plan, every choice in it with its reasons, and everything that was not chosen."""
+
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+from infragen.descriptor.model import CapacityModel, Purpose
+from infragen.facts.model import Accelerator, Fabric, ImageFamily, MachineType, Region, StorageService
+
+Choice_co = TypeVar("Choice_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something was chosen: the rule, and what it saw in this case."""
+
+    rule: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A candidate that a rule removed."""
+
+    candidate: str
+    rule: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A sufficient candidate that ranked behind the choice; ``figures`` is what it would give, ready to print."""
+
+    candidate: str
+    because: str
+    usd_per_hour: float | None = None
+    kg_co2e_per_hour: float | None = None
+    setting: str = ""  # the `--set` that takes it
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Generic[Choice_co]):
+    """One choice, the reasons for it, and what became of the others."""
+
+    choice: Choice_co
+    because: tuple[Reason, ...]
+    rejected: tuple[Rejection, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+    would_change: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A number that comes from a model of reality."""
+
+    low: float
+    expected: float
+    high: float
+
+    def scaled(self, factor: float) -> "Range":
+        """The range times a positive factor."""
+        return Range(self.low * factor, self.expected * factor, self.high * factor)
+
+
+@dataclass(frozen=True, slots=True)
+class MachineChoice:
+    """The machines: what, how many, and how the model lies on them."""
+
+    type: str  # as the cloud names it; for attached accelerators the host machine type
+    record: MachineType
+    accelerator: Accelerator | None
+    accelerators_per_node: float
+    attached_accelerators: int  # to be attached to the host machine; 0 where they are part of the type
+    nodes: int  # VMs; for serving, what the traffic needs
+    fabric: Fabric
+    vcpus: int
+    memory_gib: float
+    tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    data_parallel: int = 1
+    context_parallel: int = 1
+    expert_parallel: int = 1
+    replicas_per_node: float = 1.0  # below 1: a replica spans several VMs
+    topology: str | None = None
+    boot_disk_type: str = ""
+    boot_disk_gib: int = 0
+    local_ssd_count: int = 0  # partitions to attach; bundled ones come by themselves and are not counted
+
+
+@dataclass(frozen=True, slots=True)
+class StorageChoice:
+    """One mounted store."""
+
+    purpose: Purpose
+    service: StorageService
+    capacity_gib: int  # 0: no capacity is set (object storage)
+    throughput_mib_s: float  # aggregate; what is bought or what comes with the capacity; 0: not limited by the service
+    iops: int | None
+    mount: str
+    clients: int  # VMs at once, surge included
+    is_read_only: bool
+    shared_with: Purpose | None = None  # lies on the store of that purpose, in a folder of its own
+    source: str | None = None  # gs:// address its content comes from
+    protocol: str | None = None
+    reserved_range: str | None = None
+    usd_per_month: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityChoice:
+    """How the machines are obtained. Fields that a model does not use are None."""
+
+    model: CapacityModel
+    reservation: str | None = None  # name it is created or consumed under
+    creates: bool = False  # the reservation is part of this stack
+    project: str | None = None  # owner of a shared reservation
+    shared_with: tuple[str, ...] = ()
+    start: str | None = None  # RFC 3339
+    end: str | None = None
+    submit: bool = False
+    run_for_s: int | None = None
+    mode: Literal["resize-request", "bulk"] | None = None
+    automatic_restart: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LocationChoice:
+    """One region; the zones the group may use, best first. Stateful zonal things lie in the first."""
+
+    region: Region
+    zones: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageChoice:
+    """What the machines boot: an image or the newest of a family, always by project."""
+
+    project: str | None  # None: the workload's own
+    family: str | None
+    name: str | None
+    rollout: Literal["pinned", "family-at-plan", "family-at-boot"]
+    os: str  # for the boot scripts: ubuntu, rocky, cos, or "" for an image of the user's own
+    arch: Literal["x86_64", "arm64"]
+    base: ImageFamily | None  # the public family it is, or is built from
+
+
+@dataclass(frozen=True, slots=True)
+class GroupChoice:
+    """The managed instance group."""
+
+    scope: Literal["zonal", "regional"]
+    size: int  # machines, where no autoscaler decides
+    min_size: int
+    max_size: int
+    has_autoscaler: bool
+    signal: Literal["cpu-utilization", "gpu-utilization", "load-balancing", "requests"] | None
+    target: float | None  # per machine: a share of 1 for utilisations, requests per second for requests
+    scales_in: bool
+    update_type: Literal["proactive", "opportunistic"]
+    max_surge: int
+    max_unavailable: int
+    replacement: Literal["substitute", "recreate"]
+    heals: bool
+    initial_delay_s: int
+    placement: Literal["compact", "spread", "none"]
+    all_or_nothing: bool = False
+    stopped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkChoice:
+    """The network of the machines."""
+
+    creates: bool
+    range: str  # CIDR of the created VPC
+    nat: bool
+    network: str | None = None
+    subnetwork: str | None = None
+    host_project: str | None = None
+    mtu: int = 1460
+
+
+@dataclass(frozen=True, slots=True)
+class ServingChoice:
+    """How requests reach the machines."""
+
+    expose: Literal["none", "internal", "external"]
+    port: int
+    health_path: str
+    timeout_s: int  # longest answer, streaming included
+    drain_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Device memory per accelerator, GiB, by part."""
+
+    weights: float
+    kv_cache: float
+    activations: float
+    gradients: float
+    optimizer: float
+    overhead: float
+    total: float
+    usable: float
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """How much room a constraint leaves."""
+
+    constraint: str
+    needed: float
+    available: float
+    unit: str
+
+    @property
+    def share(self) -> float:
+        """Room as a share of what is available; negative where it does not fit."""
+        return 1 - self.needed / self.available if self.available else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointPlan:
+    """Saving the state of a run: size, interval, and the rate that hides the write."""
+
+    size_gib: float
+    interval_s: float
+    write_gib_s: float
+    keep: int
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """List prices, USD per hour; what has no price in the tables stands in ``unknown`` and counts nowhere."""
+
+    compute: float | None
+    storage: float
+    network: float
+    unknown: tuple[str, ...]
+    as_of: str
+
+    @property
+    def total(self) -> float:
+        return (self.compute or 0.0) + self.storage + self.network
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What the plan will do and cost, as far as the model of reality says. None: does not apply, or is not known."""
+
+    costs: Costs
+    memory: Memory | None = None
+    tokens_per_second: Range | None = None
+    ttft_ms: Range | None = None
+    tpot_ms: Range | None = None
+    train_hours: Range | None = None
+    mfu: Range | None = None
+    max_batch: int | None = None
+    load_gib_s: float | None = None  # aggregate read rate for a scale-out
+    dataset_mib_s: float | None = None
+    checkpoint: CheckpointPlan | None = None
+    usd_total: Range | None = None
+    energy_kwh_per_hour: Range | None = None
+    kg_co2e_per_hour: Range | None = None
+    kg_co2e_total: Range | None = None
+    margins: tuple[Margin, ...] = ()
+    binding: str = ""
+    assumptions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaNeed:
+    """Quota to ask for."""
+
+    metric: str
+    region: str
+    amount: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What runs on the machines, as the descriptor gives it."""
+
+    container: str | None
+    command: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    secrets: tuple[tuple[str, str], ...]  # variable, secret name
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that was decided for one workload. The next stage needs nothing else."""
+
+    name: str
+    task: str
+    project: str | None
+    labels: tuple[tuple[str, str], ...]
+    state_bucket: str | None
+    state_prefix: str | None
+    kms_key: str | None
+    deletion_protection: bool
+    platform: Decision[str]
+    machine: Decision[MachineChoice]
+    storage: tuple[Decision[StorageChoice], ...]
+    capacity: Decision[CapacityChoice]
+    location: Decision[LocationChoice]
+    image: Decision[ImageChoice]
+    group: Decision[GroupChoice]
+    network: Decision[NetworkChoice]
+    serving: ServingChoice | None
+    program: Program | None
+    estimate: Estimate
+    quotas: tuple[QuotaNeed, ...]
+    model_name: str | None = None
+    data_source: str | None = None
+    is_lowered: bool = True  # false: sized and explained, but no Terraform can be written for it yet
+    unsupported: tuple[str, ...] = field(default=())

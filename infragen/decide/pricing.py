@@ -1,0 +1,94 @@
+"""What a machine costs per hour at a place, by capacity model, as far as the price tables know."""
+
+from dataclasses import dataclass
+
+from infragen.descriptor.model import CapacityModel
+from infragen.facts.load import Catalog
+from infragen.facts.model import HostMachine, MachineType
+
+PRICE_KINDS: dict[CapacityModel, tuple[str, ...]] = {
+    "on-demand": ("on_demand",),
+    "spot": ("spot",),
+    "reservation": ("on_demand",),  # a reservation is billed at the on-demand rate, used or not
+    "future-reservation": ("on_demand",),  # ... from its delivery on
+    "calendar": ("dws_unspecified", "flex_start_inferred"),
+    "flex-start": ("flex_start_inferred",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HourlyPrice:
+    """USD per hour of one machine, the date of the price, and how sure the table is."""
+
+    usd: float
+    as_of: str
+    confidence: str
+
+
+def machine_price(
+    catalog: Catalog, machine: MachineType, host: HostMachine | None, region: str, model: CapacityModel
+) -> HourlyPrice | None:
+    """Price of one machine with its accelerators, or None where the tables do not know it.
+
+    A whole-machine price wins; else host and accelerators are added up; else, for a discounted accelerator, the list
+    price of the machine with the accelerators' share exchanged.
+    """
+    for kind in PRICE_KINDS[model]:
+        found = (
+            _whole(catalog, machine, region, kind)
+            or _sum(catalog, machine, host, region, kind)
+            or _exchanged(catalog, machine, region, kind)
+        )
+        if found:
+            return found
+    return None
+
+
+def _whole(catalog: Catalog, machine: MachineType, region: str, kind: str) -> HourlyPrice | None:
+    price = catalog.prices(machine.name).get(("machine", region, kind))
+    return HourlyPrice(price.usd_per_hour, price.as_of, price.confidence) if price else None
+
+
+def _chip(catalog: Catalog, machine: MachineType, region: str, kind: str) -> HourlyPrice | None:
+    """Price of one accelerator without its machine."""
+    accelerator = catalog.accelerators.get(machine.accelerator or "")
+    if accelerator is None or accelerator.terraform_type is None:
+        return None
+    price = catalog.prices(accelerator.terraform_type).get(("per_gpu", region, kind))
+    return HourlyPrice(price.usd_per_hour, price.as_of, price.confidence) if price else None
+
+
+def _host(
+    catalog: Catalog, machine: MachineType, host: HostMachine | None, region: str, kind: str
+) -> HourlyPrice | None:
+    """Price of the machine without its accelerators."""
+    if host is None:
+        price = catalog.prices(machine.name).get(("machine_without_gpu", region, kind))
+        return HourlyPrice(price.usd_per_hour, price.as_of, price.confidence) if price else None
+    rate = catalog.host_prices(host.series).get((region, kind))
+    if rate is None:
+        return None
+    usd = host.vcpus * rate.usd_per_vcpu_hour + host.memory_gib * rate.usd_per_gb_hour
+    return HourlyPrice(usd, rate.as_of, rate.confidence)
+
+
+def _sum(
+    catalog: Catalog, machine: MachineType, host: HostMachine | None, region: str, kind: str
+) -> HourlyPrice | None:
+    base = _host(catalog, machine, host, region, kind)
+    if base is None or not machine.has_accelerator:
+        return base
+    chip = _chip(catalog, machine, region, kind)
+    if chip is None:
+        return None
+    return HourlyPrice(base.usd + machine.accelerators * chip.usd, min(base.as_of, chip.as_of), chip.confidence)
+
+
+def _exchanged(catalog: Catalog, machine: MachineType, region: str, kind: str) -> HourlyPrice | None:
+    """The list price with the accelerators at their discounted rate."""
+    whole = _whole(catalog, machine, region, "on_demand")
+    usual, discounted = _chip(catalog, machine, region, "on_demand"), _chip(catalog, machine, region, kind)
+    if whole is None or usual is None or discounted is None:
+        return None
+    usd = whole.usd - machine.accelerators * (usual.usd - discounted.usd)
+    return HourlyPrice(usd, discounted.as_of, discounted.confidence) if usd > 0 else None

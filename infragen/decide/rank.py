@@ -1,0 +1,117 @@
+"""The one explicit ranking: sufficient candidates joined with where and how they can be had, best first."""
+
+from dataclasses import dataclass
+
+from infragen.decide.capacity import Offer
+from infragen.decide.fit import Fit
+from infragen.decide.model import Range
+from infragen.decide.place import Site
+from infragen.decide.pricing import HourlyPrice
+from infragen.descriptor.model import CapacityModel
+from infragen.diagnostics import declare
+from infragen.units import figure, usd
+
+RANK_COST = declare(
+    "K001",
+    "cheapest-sufficient",
+    """Take the cheapest of the sufficient plans: for a job by its whole cost, for a service by the hour.
+
+    Why: everything that is left meets the need; what remains is the price. A chip three times as fast at twice the
+    price wins a job and may lose a service.
+    Example: of two machines that both meet the latency, the one with the lower price per hour at peak is taken.
+    """,
+    source="design decision",
+)
+RANK_CARBON = declare(
+    "K002",
+    "cleanest-sufficient",
+    """With `optimise: carbon`, take the plan with the lowest location-based emissions; price breaks ties.
+
+    Why: the grid differs between regions by more than any other lever does.
+    Example: the same machines in a region at 16 g/kWh win over one at 209 g/kWh, whatever they cost.
+    """,
+    source="docs/facts.md",
+)
+RANK_BALANCED = declare(
+    "K003",
+    "balanced-sufficient",
+    """With `optimise: balanced`, weigh cost and emissions alike, each as a multiple of the best there is.
+
+    Why: neither is ignored, and neither needs a price of the other.
+    Example: 10 % dearer and half the emissions wins over the cheapest.
+    """,
+    source="design decision",
+)
+RANKS = {"cost": RANK_COST, "carbon": RANK_CARBON, "balanced": RANK_BALANCED}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sufficient plan: machines that fit, how they are obtained, and where."""
+
+    fit: Fit
+    offer: Offer
+    site: Site
+    price: HourlyPrice | None  # of one machine
+
+    @property
+    def model(self) -> CapacityModel:
+        """How the machines are obtained."""
+        return self.offer.model
+
+    @property
+    def usd_per_hour(self) -> float | None:
+        """List price of all machines for an hour."""
+        return self.price.usd * self.fit.nodes if self.price else None
+
+    @property
+    def hours(self) -> float:
+        """Length of the job; 1 for a service, so that it is compared by the hour."""
+        return self.fit.train_hours.expected if self.fit.train_hours else 1.0
+
+    @property
+    def usd(self) -> float | None:
+        """What is compared: the cost of the job, or of an hour."""
+        return None if self.usd_per_hour is None else self.usd_per_hour * self.hours
+
+    @property
+    def kg_co2e_per_hour(self) -> Range | None:
+        """Location-based emissions; None where the energy or the grid factor is not known."""
+        grid = self.site.region.grid_g_co2e_per_kwh
+        if self.fit.energy_kwh_per_hour is None or grid is None:
+            return None
+        return self.fit.energy_kwh_per_hour.scaled(grid / 1000)
+
+    @property
+    def kg(self) -> float | None:
+        """What is compared: the emissions of the job, or of an hour."""
+        emitted = self.kg_co2e_per_hour
+        return emitted.expected * self.hours if emitted else None
+
+    def figures(self) -> str:
+        """Price and emissions, for a line of text."""
+        span = " for the job" if self.fit.train_hours else " an hour"
+        price = f"{usd(self.usd)}{span}" if self.usd is not None else "price unknown"
+        return price + (f", {figure(self.kg)} kg CO2e{span}" if self.kg is not None else "")
+
+
+def rank(candidates: list[Candidate], optimise: str) -> list[Candidate]:
+    """Best first. A candidate without the figure that decides comes after all that have it; ties go to fewer machines, then by name."""
+    least_usd = min((one.usd for one in candidates if one.usd), default=1.0)
+    least_kg = min((one.kg for one in candidates if one.kg), default=1.0)
+
+    def key(one: Candidate) -> tuple[object, ...]:
+        cost = (one.usd is None, one.usd or 0.0)
+        carbon = (one.kg is None, one.kg or 0.0)
+        both = (one.usd is None or one.kg is None, (one.usd or 0.0) / least_usd + (one.kg or 0.0) / least_kg)
+        first = {"cost": cost, "carbon": carbon, "balanced": both}[optimise]
+        ties = (
+            one.fit.nodes,
+            one.fit.machine.record.accelerators,
+            one.fit.machine.label,
+            one.model,
+            one.site.region.name,
+        )
+        return (*first, *cost, *carbon, *ties)
+
+    return sorted(candidates, key=key)

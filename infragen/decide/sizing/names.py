@@ -1,0 +1,92 @@
+"""Which published model a name means.
+
+Takes what a user writes: a catalogue name, a repository id, or something close to one. Gives the `ModelCard`, or the
+names that come near. Promises: case, organisation, separators and suffixes of tuning (``-Instruct``, ``-it``, ``-hf``, a release
+date) do not matter; a different size, version or quantisation is never picked silently.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+
+from infragen.facts.model import ModelCard
+
+TUNING = frozenset({"instruct", "it", "hf", "chat", "pt", "meta"})  # the same shape, trained further
+UNTUNED = frozenset({"base"})  # dropped from what is asked only: in a name it may be a size
+QUANTISED = {
+    "fp8": "fp8", "w8a8": "int8", "int8": "int8", "int4": "int4", "w4a16": "int4", "awq": "int4", "gptq": "int4",
+    "bnb": "int4", "fp4": "nvfp4", "nvfp4": "nvfp4", "mxfp4": "mxfp4", "dynamic": "",
+}  # fmt: skip
+_PART = re.compile(r"[a-z]+|\d+")
+_DATE = re.compile(r"(?:2[0-9](?:0[1-9]|1[0-2])|(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])|20\d{6}|20\d{4})")
+
+_BITS = re.compile(r"\d+bit")
+
+Key = tuple[str, ...]
+
+
+def find(name: str, cards: Mapping[str, ModelCard]) -> ModelCard | tuple[str, ...]:
+    """The card that a name means, else the names that come near, best first (none: nothing does).
+
+    An exact catalogue name or repository id wins; then spellings that differ in case and separators; then names that
+    differ in suffixes of tuning or a release date, when exactly one card is left.
+    """
+    exact = cards.get(name) or next((card for card in cards.values() if card.hf_id == name), None)
+    if exact is not None:
+        return exact
+    wanted = _words(name)
+    steps: tuple[Callable[[Key], Key], ...] = (_key, _without_tuning, _without_dates)
+    for loosen in steps:
+        asked = loosen(tuple(word for word in wanted if loosen is _key or word not in UNTUNED))
+        matches = {card.name: card for card in cards.values() if asked and asked in _keys(card, loosen)}
+        if len(matches) == 1:
+            return next(iter(matches.values()))
+        if matches:
+            return tuple(sorted(matches))
+    return _suggestions(wanted, cards)
+
+
+def quantisation(name: str) -> str | None:
+    """The precision that a name states beside the model, as the descriptor spells it; None where it states none.
+
+    >>> quantisation("org/Model-70B-Instruct-AWQ"), quantisation("Model-70B")
+    ('int4', None)
+    """
+    return next((QUANTISED[word] for word in _words(name) if QUANTISED.get(word)), None)
+
+
+def _words(name: str) -> Key:
+    """The parts of a name, lower case, without its organisation."""
+    parts = re.split(r"[^a-z0-9]+", name.lower().rsplit("/", 1)[-1])
+    return tuple(part for part in parts if part)
+
+
+def _key(words: Key) -> Key:
+    """Letters and numbers apart, so that separators do not matter."""
+    return tuple(piece for word in words for piece in _PART.findall(word))
+
+
+def _without_tuning(words: Key) -> Key:
+    return _key(tuple(word for word in words if word not in TUNING))
+
+
+def _without_dates(words: Key) -> Key:
+    return _without_tuning(tuple(word for word in words if not _DATE.fullmatch(word)))
+
+
+def _keys(card: ModelCard, loosen: Callable[[Key], Key]) -> tuple[Key, ...]:
+    return tuple(loosen(_words(one)) for one in (card.name, card.hf_id))
+
+
+def _suggestions(wanted: Key, cards: Mapping[str, ModelCard]) -> tuple[str, ...]:
+    """Names that come near; of a quantised variant the model it was made from."""
+    if any(word in QUANTISED for word in wanted):
+        plain = tuple(word for word in wanted if word not in QUANTISED and not _BITS.fullmatch(word))
+        base = find("-".join(plain), cards)
+        if isinstance(base, ModelCard):
+            return (base.name,)
+    by_spelling = {"-".join(_key(_words(card.name))): card.name for card in cards.values()}
+    asked = "-".join(_key(wanted))
+    longer = [one for one in by_spelling if asked and one.startswith(f"{asked}-")][:3]
+    near = longer or difflib.get_close_matches(asked, by_spelling, n=3, cutoff=0.6)
+    return tuple(by_spelling[one] for one in near)

@@ -1,0 +1,296 @@
+"""How a training step lies on a cluster: degrees of parallelism, sharding, recomputation, micro-batch.
+
+Takes a `Cluster` (model, machine count, batch) and gives the `Layout` that is expected to be fastest among those that
+fit, or the tightest that does not. Communication: sizing follows ring collectives; a VM's accelerators share its network.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from infragen.decide.sizing.facts import RuntimeOverhead
+from infragen.decide.sizing.memory import (
+    CHUNKED_LOGIT_BYTES,
+    LOGIT_BYTES,
+    Parts,
+    Recompute,
+    Sharding,
+    StateBytes,
+    gathered_bytes,
+    layer_activation_bytes,
+    overhead_bytes,
+    stage_share,
+)
+from infragen.decide.sizing.node import Node
+from infragen.decide.sizing.shape import ModelShape
+
+RECOMPUTE_SPEED: dict[Recompute, float] = {"none": 1.0, "selective": 0.97, "full": 0.77}  # Korthikanti: 33 % more FLOPs
+DP_OVERLAP, FSDP_OVERLAP = 0.67, 0.8  # share of compute time that can hide communication
+MAX_INTERLEAVE = 8  # virtual pipeline stages per device
+TYPICAL_BUBBLE = 0.93  # what published efficiencies already contain
+OFFLOAD_SPEED = 0.7  # of a step whose optimizer runs on the host
+CP_FROM_TOKENS = 16_384  # shorter sequences are never split over devices
+MAX_MICRO_BATCH = 32
+GOOD_SPEED = 0.90  # of an unhindered step; below it wider splits are looked at
+LAYOUTS_AFTER_FIRST = 2  # wider splits looked at once something good fits
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one step does, the same for every machine count. Bytes per parameter; parameters of the whole model."""
+
+    shape: ModelShape
+    sequence: int
+    state: StateBytes  # of what is trained
+    trained_dense: float
+    trained_experts: float
+    frozen_dense_bytes: float  # adapters: the base that is only read
+    frozen_expert_bytes: float
+    flops_per_token: float
+    weight_bytes: float  # of a weight while computing
+    recomputes: tuple[Recompute, ...]
+    shardings: tuple[Sharding, ...]
+    micro_batch: int | None
+    is_offloaded: bool
+    layer_bytes: dict[Recompute, tuple[float, float]]  # activations per token: (kept per layer, of the layer worked on)
+    logit_words: int
+    overhead: RuntimeOverhead
+    fragmentation: float
+
+    @property
+    def attempts(self) -> tuple[tuple[Recompute, bool], ...]:
+        """(recomputation, loss in chunks) in the order in which they are tried; chunks are the last resort."""
+        return (*((one, False) for one in self.recomputes), (self.recomputes[-1], True))
+
+
+def layer_bytes(shape: ModelShape) -> dict[Recompute, tuple[float, float]]:
+    """Activation bytes per token by recomputation: kept of every layer, and of the layer being worked on."""
+    fused = layer_activation_bytes(shape, 1.0, 1, "selective")
+    return {
+        "none": (layer_activation_bytes(shape, 1.0, 1, "none"), 0.0),
+        "selective": (fused, 0.0),
+        "full": (layer_activation_bytes(shape, 1.0, 1, "full"), fused),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A training step on a cluster. ``bytes`` per device by part; ``speed`` is relative to an unhindered step."""
+
+    tensor: int
+    pipeline: int
+    context: int
+    data: int
+    expert: int
+    sharding: Sharding
+    recompute: Recompute
+    is_loss_chunked: bool
+    micro_batch: int
+    accumulation: int  # micro-batches per step and data-parallel rank
+    parts: Parts
+    speed: float
+    exposed_share: float  # of the step spent waiting for communication
+
+
+def splits(task: Task, node: Node, devices: int) -> Iterator[tuple[int, int, int]]:
+    """(tensor, pipeline, context) degrees, from none to the whole cluster; tensor inside the fast domain."""
+    shape = task.shape
+    reach = min(node.domain if node.is_switched else node.devices, 8)
+    tensors = [t for t in (1, 2, 4, 8) if t <= reach and shape.attention_heads % t == 0]
+    contexts = [c for c in (1, 2, 4, 8, 16, 32) if c == 1 or task.sequence / c >= CP_FROM_TOKENS / 2]
+    options = [
+        (t * p * c, p, c, t)
+        for t in tensors
+        for p in (1, 2, 4, 8, 16, 32, 64)
+        # a pipeline only joins what the fast domain cannot
+        if p <= max(1, shape.layers // 2) and (p == 1 or t == tensors[-1] or not node.is_switched)
+        for c in contexts
+        if t * p * c <= devices and devices % (t * p * c) == 0
+    ]
+    for _, p, c, t in sorted(options):
+        yield t, p, c
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """A split of the cluster, and what every layout of it shares."""
+
+    tensor: int
+    pipeline: int
+    context: int
+    data: int
+    shards: int  # ranks that training state is shared between: data- and context-parallel
+    accumulate: float  # sequences per step and data-parallel rank
+    layers: float  # layers' worth of activations on the fullest stage
+    tokens: float  # of one sequence on one device
+
+
+def best_layout(task: Task, node: Node, vms: int, batch_tokens: float, compute_flops: float) -> Layout | None:
+    """The fastest layout that fits; None where none does. ``compute_flops``: rate of one device, FLOP/s."""
+    devices = vms * node.devices
+    most_sequences = batch_tokens / task.sequence
+    usable = node.usable_bytes * (1 - task.fragmentation)
+    best: Layout | None = None
+    patience = LAYOUTS_AFTER_FIRST
+    for tensor, pipeline, context in splits(task, node, devices):
+        if best is not None and best.speed > GOOD_SPEED:
+            patience -= 1
+            if patience < 0:
+                break
+        data = devices // (tensor * pipeline * context)
+        if data > max(1.0, most_sequences):
+            continue
+        accumulate = max(1.0, most_sequences / data)
+        in_flight = max(1.0, min(pipeline, accumulate))
+        split = _Split(
+            tensor, pipeline, context, data, data * context, accumulate,
+            math.ceil(task.shape.layers / pipeline) * in_flight, task.sequence / context,
+        )  # fmt: skip
+        for found in _layouts(task, node, vms, split, usable, compute_flops, best.speed * 1.01 if best else 0.0):
+            if best is None or found.speed > best.speed:
+                best = found
+    return best
+
+
+def _layouts(
+    task: Task, node: Node, vms: int, split: _Split, usable: float, compute_flops: float, to_beat: float
+) -> Iterator[Layout]:
+    """Layouts of one split that fit and are faster than ``to_beat``: per sharding the one that recomputes least."""
+    least = _least_activations(task, split)
+    for sharding in task.shardings:
+        fixed = state_parts(task, node, split.tensor, split.pipeline, split.shards, sharding)
+        room = usable - fixed.total
+        if room < least:
+            continue
+        for recompute, is_chunked in task.attempts:
+            per_token = activations_per_token(task, split.tensor, split.layers, recompute, is_loss_chunked=is_chunked)
+            each = split.tokens * per_token
+            if each * (task.micro_batch or 1) <= room:
+                micro, count, best_speed = _schedule(task, split, recompute, room, each)
+                if best_speed <= to_beat:
+                    break  # not even with all communication hidden
+                exposed = exposed_share(task, node, vms, split, sharding, micro * split.tokens, count, compute_flops)
+                speed = best_speed * (1 - exposed)
+                if speed > to_beat:
+                    to_beat = speed * 1.01
+                    yield Layout(
+                        tensor=split.tensor,
+                        pipeline=split.pipeline,
+                        context=split.context,
+                        data=split.data,
+                        expert=expert_degree(task, node, split.tensor, split.data),
+                        sharding=sharding,
+                        recompute=recompute,
+                        is_loss_chunked=is_chunked,
+                        micro_batch=micro,
+                        accumulation=count,
+                        parts=replace(fixed, activations=each * micro),
+                        speed=speed,
+                        exposed_share=exposed,
+                    )
+                break
+
+
+def _least_activations(task: Task, split: _Split) -> float:
+    per_token = activations_per_token(task, split.tensor, split.layers, task.recomputes[-1], is_loss_chunked=True)
+    return per_token * split.tokens * (task.micro_batch or 1)
+
+
+def _schedule(task: Task, split: _Split, recompute: Recompute, room: float, each: float) -> tuple[int, int, float]:
+    """(micro-batch, micro-batches per step, relative speed with all communication hidden)."""
+    fits = int(room / each) if each > 0 else MAX_MICRO_BATCH
+    wanted = task.micro_batch or min(int(split.accumulate), 4 if split.pipeline == 1 else 1)
+    micro = max(1, min(wanted, fits))
+    count = max(1, round(split.accumulate / micro))
+    speed = RECOMPUTE_SPEED[recompute] * (OFFLOAD_SPEED if task.is_offloaded else 1.0)
+    if split.pipeline > 1:
+        interleave = max(1, min(MAX_INTERLEAVE, task.shape.layers // split.pipeline))
+        speed *= min(1.0, count / (count + (split.pipeline - 1) / interleave) / TYPICAL_BUBBLE)
+    return micro, count, speed
+
+
+def expert_degree(task: Task, node: Node, tensor: int, data: int) -> int:
+    """Devices that the experts of a layer are spread over: inside the fast domain, dividing the experts."""
+    experts = task.shape.experts
+    if not experts:
+        return 1
+    most = min(data, max(1, node.domain // tensor), experts)
+    return max(e for e in (1, 2, 4, 8, 16, 32, 64) if e <= most and experts % e == 0)
+
+
+def state_parts(task: Task, node: Node, tensor: int, pipeline: int, shards: int, sharding: Sharding) -> Parts:
+    """Weights, gradients, optimizer and overhead of one device, without activations."""
+    split = stage_share(task.shape.layers, pipeline) / tensor
+    expert = expert_degree(task, node, tensor, shards)
+    dense, experts = task.trained_dense * split, task.trained_experts * split / expert
+    state, weight_ranks = task.state, shards if sharding == "zero-3" else 1
+    gradient_ranks = shards if sharding in ("zero-2", "zero-3") else 1
+    expert_ranks = max(1, shards // expert)
+    trained = dense / weight_ranks + experts / (expert_ranks if sharding == "zero-3" else 1)
+    graded = dense / gradient_ranks + experts / (expert_ranks if gradient_ranks > 1 else 1)
+    stepped = dense / shards + experts / expert_ranks
+    frozen = (task.frozen_dense_bytes + task.frozen_expert_bytes) * split / weight_ranks
+    transient = gathered_bytes(task.shape, tensor, task.weight_bytes) if sharding == "zero-3" and shards > 1 else 0.0
+    weights = trained * state.weights + frozen
+    return Parts(
+        weights=weights + transient,
+        gradients=graded * state.gradients,
+        optimizer=0.0 if task.is_offloaded else stepped * state.optimizer,
+        overhead=overhead_bytes(task.overhead, shards * tensor * pipeline),
+    )
+
+
+def activations_per_token(
+    task: Task, tensor: int, layers: float, recompute: Recompute, *, is_loss_chunked: bool
+) -> float:
+    """Activation bytes per token of a micro-batch on the fullest device, which keeps ``layers`` layers' worth."""
+    stored, working = task.layer_bytes[recompute]
+    logits = task.logit_words * (CHUNKED_LOGIT_BYTES if is_loss_chunked else LOGIT_BYTES)
+    return (layers * stored + max(working, logits)) / tensor
+
+
+def exposed_share(
+    task: Task,
+    node: Node,
+    vms: int,
+    split: _Split,
+    sharding: Sharding,
+    micro_tokens: float,
+    count: int,
+    compute_flops: float,
+) -> float:
+    """Share of a step that waits for communication; 0 where a rate is not known.
+
+    Gradients: a ring all-reduce once per step, or gathers and a scatter per micro-batch with full sharding. Between VMs
+    the accelerators of one share its network, inside a VM each has its own link. Tensor parallelism costs extra only
+    where no switch joins the accelerators; published efficiencies contain it otherwise.
+    """
+    model_ranks = split.tensor * split.pipeline
+    busy = task.flops_per_token * micro_tokens / (model_ranks * compute_flops)  # one micro-batch
+    step = busy * count
+    waiting = 0.0
+    ring = _ring_s_per_byte(node, vms, model_ranks, split.shards)
+    if ring:
+        trained = (task.trained_dense + task.trained_experts) / model_ranks
+        frozen = (task.frozen_dense_bytes + task.frozen_expert_bytes) / model_ranks
+        if sharding == "zero-3":
+            moved = 2 * (trained * task.weight_bytes + frozen) + trained * task.state.gradients
+            waiting = max(0.0, ring * moved - FSDP_OVERLAP * busy) * count
+        else:
+            waiting = max(0.0, 2 * ring * trained * task.state.gradients - DP_OVERLAP * step)
+    if split.tensor > 1 and not node.is_switched and node.link_bytes_s:
+        hidden_bytes = 2 * task.shape.hidden_size
+        reduces = 4 * task.shape.layers / split.pipeline * 2 * (split.tensor - 1) / split.tensor
+        waiting += reduces * micro_tokens * hidden_bytes / node.link_bytes_s * count
+    return waiting / (step + waiting)
+
+
+def _ring_s_per_byte(node: Node, vms: int, model_ranks: int, shards: int) -> float:
+    """Seconds per byte of one pass around the data-parallel ring; 0 where there is none or its rate is not known."""
+    if shards <= 1:
+        return 0.0
+    rate, sharers = node.link_bytes_s, 1
+    if vms > 1 and node.domain < vms * node.devices:
+        # ranks of one VM that hold different parts of the model compete for its network
+        rate, sharers = node.network_bytes_s, min(node.devices, model_ranks)
+    return (shards - 1) / shards * sharers / rate if rate else 0.0

@@ -1,0 +1,158 @@
+"""How fast one replica prefills and decodes: the roofline of arithmetic, memory bandwidth and communication.
+
+Takes a `Replica` (a model on t × p devices) and gives a `Speed` for the low, expected and high efficiency of the chip's
+architecture. Steady state of continuous batching: a batch of B requests occupies the replica for B prefills and
+``output_tokens`` decode steps, so that requests per second = B / (B·t_prefill + output_tokens·t_decode(B)).
+"""
+
+from dataclasses import dataclass
+
+from infragen.decide.sizing.facts import ServingBand, SizingFacts
+from infragen.decide.sizing.node import Node
+from infragen.decide.sizing.precision import DEQUANTISATION_COST, Arithmetic
+from infragen.decide.sizing.shape import ModelShape
+
+ALLREDUCES_PER_LAYER = 2
+PIPELINE_HOP_S = 50e-6  # latency of one hand-over between VMs
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A model on tensor × pipeline devices, with the traffic that it gets. Bytes are of the whole model."""
+
+    shape: ModelShape
+    node: Node
+    tensor: int
+    pipeline: int
+    vms: int
+    rest_bytes: float  # read at every step
+    expert_bytes: float  # read as far as the batch visits them
+    kv_read_bytes: float  # of one mean-length request, replication over devices included
+    kv_bytes: float
+    arithmetic: Arithmetic
+    input_tokens: int
+    output_tokens: int
+    band: ServingBand
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """The roofline at one efficiency, as the coefficients of a step's time. Seconds, per replica."""
+
+    prefill_s: float  # of one prompt, from arrival to its first token, alone
+    prefill_cost_s: float  # that one prompt keeps the replica busy
+    fixed_read_s: float  # weights that every step reads
+    expert_read_s: float  # all routed experts
+    routed_share: float  # of the experts that one token visits
+    kv_read_s: float  # cache of one request
+    compute_s: float  # arithmetic of one token
+    step_s: float  # latency of communication and host per step
+    transfer_s: float  # communication per token
+    pipeline: int
+    output_tokens: int
+    assumptions: tuple[str, ...] = ()
+
+    def decode_s(self, batch: float) -> float:
+        """Time of one decode step of ``batch`` sequences: the time per output token while nothing is prefilled."""
+        stage = batch / self.pipeline  # a pipeline works on as many micro-batches as it has stages
+        experts = (
+            self.expert_read_s * (1.0 - (1.0 - self.routed_share) ** max(1.0, stage)) if self.expert_read_s else 0.0
+        )
+        # matrix products read the weights while they compute; attention reads the cache after them
+        products = max(self.fixed_read_s + experts, self.compute_s * stage)
+        return products + self.kv_read_s * stage + self.step_s + self.transfer_s * stage
+
+    def tpot_s(self, batch: float) -> float:
+        """Time per output token in steady state, prefills of other requests included."""
+        if not self.output_tokens:
+            return 0.0
+        return self.decode_s(batch) + max(0.0, batch - 1) * self.prefill_cost_s / self.output_tokens
+
+    def requests_per_second(self, batch: float) -> float:
+        """Requests that a replica completes, at that many in flight."""
+        return batch / (batch * self.prefill_cost_s + self.output_tokens * self.decode_s(batch))
+
+    def ttft_s(self, batch: float) -> float:
+        """Time to the first token: own prefill, a decode step, and the mean wait behind other prefills."""
+        step = self.decode_s(batch) if self.output_tokens else 0.0
+        busy = self.prefill_cost_s * self.requests_per_second(batch)  # share of the time spent on prefills
+        wait = self.prefill_cost_s * busy / (2 * (1 - min(busy, 0.999)))
+        return self.prefill_s + step + min(wait, (batch - 1) * self.prefill_cost_s)
+
+    def regime(self, batch: float) -> str:
+        """What bounds the replica at that batch: ``compute`` or ``bandwidth``."""
+        stage = batch / self.pipeline
+        decode = self.output_tokens * self.decode_s(batch)
+        if self.compute_s * stage > self.decode_s(batch) / 2 or batch * self.prefill_cost_s > decode:
+            return "compute"
+        return "bandwidth"
+
+
+def band_of(node: Node, facts: SizingFacts) -> ServingBand:
+    """The efficiency of a chip's architecture; of its kind where it has no row."""
+    return facts.serving.get(node.accelerator.architecture) or facts.serving[node.accelerator.kind]
+
+
+def efficiency(replica: Replica) -> tuple[Speed, Speed, Speed]:
+    """The roofline at low, expected and high efficiency."""
+    b = replica.band
+    return (
+        speed(replica, b.bandwidth_low, b.compute_low, b.host_ms_high, b.allreduce_us_high),
+        speed(replica, b.bandwidth_expected, b.compute_expected, b.host_ms_expected, b.allreduce_us_expected),
+        speed(replica, b.bandwidth_high, b.compute_high, b.host_ms_low, b.allreduce_us_low),
+    )
+
+
+def speed(replica: Replica, of_bandwidth: float, of_peak: float, host_ms: float, allreduce_us: float) -> Speed:
+    """The roofline at given shares of bandwidth and peak, host time per step and latency of an all-reduce."""
+    shape, node, tensor = replica.shape, replica.node, replica.tensor
+    if shape.is_moe:
+        of_bandwidth, of_peak = of_bandwidth * replica.band.moe_factor, of_peak * replica.band.moe_factor
+    bandwidth = node.bandwidth * of_bandwidth * tensor  # a step passes all stages one after the other
+    peak, notes = replica.arithmetic.peak_flops, []
+    if peak is None:
+        notes.append(
+            f"no peak of {node.accelerator.name} in {replica.arithmetic.computed} is known: arithmetic is left out"
+        )
+    unpacking = DEQUANTISATION_COST if replica.arithmetic.is_dequantised else 1.0
+    rate = None if peak is None else peak * node.share * of_peak * unpacking * tensor
+    per_token = 2.0 * shape.active_parameters
+    prompt_flops = per_token * replica.input_tokens + shape.attention_flops(replica.input_tokens)
+    transfer = _transfer_s(replica)
+    prompt = (prompt_flops / rate if rate else 0.0) + transfer * replica.input_tokens
+    # a prompt reads the weights at least once, whatever its length
+    prompt = max(prompt, (replica.rest_bytes + replica.expert_bytes) / bandwidth)
+    hops = (replica.vms - 1) * PIPELINE_HOP_S + (replica.pipeline - 1) * PIPELINE_HOP_S
+    latency = host_ms / 1000 + hops
+    if tensor > 1:
+        latency += ALLREDUCES_PER_LAYER * shape.layers * allreduce_us * 1e-6
+    if node.link_bytes_s is None and tensor > 1:
+        notes.append(f"no rate of the interconnect of {node.accelerator.name} is known: only its latency counts")
+    return Speed(
+        prefill_s=prompt + latency,
+        # prompts arrive together: the weights are read once for several of them, so arithmetic alone counts
+        prefill_cost_s=((prompt_flops / rate if rate else 0.0) + transfer * replica.input_tokens) / replica.pipeline,
+        fixed_read_s=replica.rest_bytes / bandwidth,
+        expert_read_s=replica.expert_bytes / bandwidth,
+        routed_share=min(1.0, shape.experts_per_token / shape.experts if shape.experts else 0.125),
+        kv_read_s=replica.kv_read_bytes / bandwidth,
+        compute_s=per_token / rate if rate else 0.0,
+        step_s=latency,
+        transfer_s=transfer,
+        pipeline=replica.pipeline,
+        output_tokens=replica.output_tokens,
+        assumptions=tuple(notes),
+    )
+
+
+def _transfer_s(replica: Replica) -> float:
+    """Time to move one token's activations through all all-reduces of a tensor-parallel group, and between stages."""
+    shape, node, tensor = replica.shape, replica.node, replica.tensor
+    hidden_bytes = 2.0 * shape.hidden_size
+    moved = 0.0
+    if tensor > 1 and node.link_bytes_s:
+        moved = ALLREDUCES_PER_LAYER * shape.layers * 2.0 * (tensor - 1) / tensor * hidden_bytes / node.link_bytes_s
+    between = node.network_bytes_s if replica.vms > 1 else node.link_bytes_s
+    if replica.pipeline > 1 and between:
+        moved += (replica.pipeline - 1) * hidden_bytes / between
+    return moved

@@ -1,0 +1,398 @@
+"""Between the plan and the sizing engine: the model's shape, every machine sized, and the words for it.
+
+The engine (``decide/sizing``) knows formulas and nothing of descriptors' errors or rules; this module asks it and turns
+its answers into fits, removals and reasons.
+"""
+
+from dataclasses import replace
+from functools import lru_cache
+
+from infragen.decide import machine
+from infragen.decide.fit import Fit
+from infragen.decide.model import Reason
+from infragen.decide.need import SERVING_TASKS, TRAINING_TASKS, Machine, Need
+from infragen.decide.rule import Miss, Narrowed, Removal
+from infragen.decide.sizing.config import from_config
+from infragen.decide.sizing.energy import power_kw
+from infragen.decide.sizing.facts import SizingFacts
+from infragen.decide.sizing.names import find
+from infragen.decide.sizing.node import Constraint, Node, Shortfall, node_of
+from infragen.decide.sizing.serving import ServeNeed, ServingFit, size_serving
+from infragen.decide.sizing.shape import ModelShape, ShapeError, from_card, from_numbers, overridden
+from infragen.decide.sizing.training import TrainingFit, TrainNeed, size_training
+from infragen.descriptor.model import Machine as MachineSection
+from infragen.descriptor.model import Workload
+from infragen.diagnostics import Diagnostics, Rule, declare
+from infragen.facts.load import Catalog
+
+LOAD_BUDGET_S = 300.0  # a machine that joins should have read the model by then
+READ_SHARE = 0.5  # of the machine's network that one stream of reading gets
+OBJECT_READ_MIB_S = 1000.0  # per machine from object storage with parallel ranges, when nothing else limits
+SIZING = "docs/calibration.md"
+
+MODEL_UNKNOWN = declare(
+    "S001",
+    "model-known",
+    """Size a model that is named in the catalogue, or described by its numbers.
+
+    Why: memory and time follow from the shape; a guessed size would be a guessed machine.
+    Example: `model: {name: llama-3.1-80b}` is an error that suggests Llama-3.1-70B; one with `parameters: 80e9` is sized.
+    """,
+    source="infragen catalog models",
+)
+_SHORTFALLS: tuple[tuple[Constraint, str, str, str, str], ...] = (
+    (
+        "precision",
+        "S010",
+        "native-precision",
+        """Compute in formats that the chip has units for.
+
+        Why: an emulated format is many times slower than the next native one, and training in it does not converge.
+        Example: bf16 training rejects chips without bf16 units; int4 weights are stored as they are and computed in 16 bits.
+        """,
+        SIZING,
+    ),
+    (
+        "memory",
+        "S011",
+        "memory-fit",
+        """Hold weights, cache, activations and state in the memory that a process can get hold of.
+
+        Why: a job planned to the last byte of the marketed size fails at start, or hours in.
+        Example: 15 GiB of weights and 16 GiB of cache reject a chip with 22 GiB usable.
+        """,
+        SIZING,
+    ),
+    (
+        "host-memory",
+        "S012",
+        "host-memory-fit",
+        """Have the host memory that loading, offloading and data workers need.
+
+        Why: weights pass through host memory, and an offloaded optimizer lives there.
+        Example: an offloaded state of 500 GiB rejects a host with 340 GiB.
+        """,
+        SIZING,
+    ),
+    (
+        "parallelism",
+        "S013",
+        "legal-parallelism",
+        """Split a model only where its shape and the machine's wiring allow it.
+
+        Why: attention heads, layers and experts divide into whole parts, and tensor parallelism needs the fast interconnect.
+        Example: 40 heads are not split over 16 chips.
+        """,
+        SIZING,
+    ),
+    (
+        "ttft",
+        "S014",
+        "first-token-time",
+        """Give the first token in time.
+
+        Why: prefill is arithmetic: a chip that is too slow for the prompt misses the limit at any load.
+        Example: a prompt of 8,000 tokens in 500 ms rejects chips that need 900 ms for it.
+        """,
+        SIZING,
+    ),
+    (
+        "tpot",
+        "S015",
+        "output-token-time",
+        """Give every further token in time.
+
+        Why: each token reads the weights once: memory bandwidth sets the floor.
+        Example: 16 GB of weights at 300 GB/s take 53 ms a token and miss a limit of 50 ms.
+        """,
+        SIZING,
+    ),
+    (
+        "concurrency",
+        "S016",
+        "concurrency-fit",
+        """Hold as many requests at once as are asked for.
+
+        Why: each needs its cache; those beyond wait, and the wait is latency.
+        Example: 64 concurrent requests of 8,192 tokens reject a machine whose cache holds 20.
+        """,
+        SIZING,
+    ),
+    (
+        "rate",
+        "S017",
+        "rate-fit",
+        """Answer the requests at the rate they come.
+
+        Why: a queue that grows faster than it is served never ends.
+        Example: 40 requests/s reject a fixed number of machines that answer 25.
+        """,
+        SIZING,
+    ),
+    (
+        "replicas",
+        "S018",
+        "replicas-bound",
+        """Meet the peak within the replicas that the descriptor allows.
+
+        Why: `replicas.max` is a budget; a larger machine may do with fewer.
+        Example: a peak that takes 12 replicas of a machine rejects it under `replicas: {max: 8}`.
+        """,
+        SIZING,
+    ),
+    (
+        "deadline",
+        "S019",
+        "deadline-met",
+        """Finish before the deadline, restarts included.
+
+        Why: more machines help only until the batch is spread too thin and the network shows.
+        Example: 10 days of work on the most machines that the global batch allows reject a deadline of 7 days.
+        """,
+        SIZING,
+    ),
+    (
+        "batch",
+        "S020",
+        "global-batch",
+        """Use no more accelerators than the global batch can feed.
+
+        Why: each data-parallel rank needs at least one sequence per step; more ranks would idle.
+        Example: 2 million tokens of 8,192 make 244 sequences: at most 244 ranks.
+        """,
+        SIZING,
+    ),
+    (
+        "interconnect",
+        "S021",
+        "interconnect-hides",
+        """Train over several machines only where the network hides the exchange.
+
+        Why: gradients and weights cross the network at every step; a slow one leaves the accelerators idle.
+        Example: a full fine-tune over ordinary Ethernet rejects machines whose exchange takes longer than the step.
+        """,
+        SIZING,
+    ),
+    (
+        "model",
+        "S022",
+        "model-suits-task",
+        """Do with a model what it can do.
+
+        Why: an encoder generates nothing, and a context beyond the trained one gives noise.
+        Example: a context of 32,768 tokens for a model with 512 learned positions is an error.
+        """,
+        SIZING,
+    ),
+)
+SHORTFALLS: dict[Constraint, Rule] = {
+    constraint: declare(id, name, text, source) for constraint, id, name, text, source in _SHORTFALLS
+}
+
+
+@lru_cache(maxsize=4)
+def sizing_facts(catalog: Catalog) -> SizingFacts:
+    """The constants of sizing from this catalogue."""
+    return SizingFacts(catalog)
+
+
+def shape(workload: Workload, catalog: Catalog, diags: Diagnostics) -> ModelShape | None:
+    """The model's shape; None where there is no model. What is wrong with it is reported."""
+    given = workload.model
+    if given is None:
+        return None
+    facts = sizing_facts(catalog)
+    try:
+        if workload.published_shape is not None:
+            return from_config(workload.published_shape, facts, given.name or "model")
+        if given.name is None or (given.parameters is not None and not _is_known(given.name, catalog)):
+            return from_numbers(given, facts)
+        found = find(given.name, catalog.models)
+        if isinstance(found, tuple):
+            near = " or ".join(f"`{name}`" for name in found)
+            help = (
+                f"did you mean {near}?"
+                if found
+                else "give the model's `parameters`, or look in `infragen catalog models`"
+            )
+            at = workload.at("model.name")
+            diags.add(MODEL_UNKNOWN.error(f"unknown model `{given.name}`", at, "not in the catalogue", help))
+            return None
+        return overridden(from_card(found, facts), given)
+    except ShapeError as error:
+        diags.add(MODEL_UNKNOWN.error(error.message, workload.at("model"), "", error.help))
+        return None
+
+
+def _is_known(name: str, catalog: Catalog) -> bool:
+    return not isinstance(find(name, catalog.models), tuple)
+
+
+@lru_cache(maxsize=2048)
+def _node(box: Machine) -> Node:
+    assert box.accelerator is not None
+    return node_of(box.record, box.accelerator, box.fabric, box.vcpus, box.memory_gib)
+
+
+def narrow(need: Need, allowed: Narrowed[Machine]) -> Narrowed[Fit]:
+    """The machines that can do the work, with how they do it; those that cannot, with the constraint they miss."""
+    removed = [Removal(Fit(one.candidate, 0), one.rule, one.miss) for one in allowed.removed]
+    kept: list[Fit] = []
+    for box in allowed.kept:
+        found = fit(need, box)
+        if isinstance(found, Shortfall):
+            path = "machine.type" if need.workload.machine.type else "task"
+            removed.append(
+                Removal(
+                    Fit(box, 0), SHORTFALLS[found.constraint], Miss(found.message, found.distance, found.help, path)
+                )
+            )
+        else:
+            kept.append(found)
+    return Narrowed(tuple(kept), tuple(removed))
+
+
+def fit(need: Need, box: Machine) -> Fit | Shortfall:
+    """How this machine does the work, or the constraint that it misses."""
+    workload, facts = need.workload, sizing_facts(need.catalog)
+    count = workload.machine.count
+    if need.shape is None or box.accelerator is None:
+        return Fit(box, count or 1)
+    if workload.task in SERVING_TASKS:
+        is_batch = workload.task == "batch-inference"
+        served = size_serving(
+            need.shape, ServeNeed.of(workload.serve, workload.model, is_batch=is_batch), _node(box), facts, count
+        )
+        return served if isinstance(served, Shortfall) else _served(box, served, facts)
+    if workload.task in TRAINING_TASKS:
+        trained = size_training(
+            need.shape,
+            TrainNeed.of(workload.train, workload.model, workload.task, workload.data),
+            _node(box),
+            facts,
+            count,
+        )
+        return trained if isinstance(trained, Shortfall) else _trained(box, trained, facts)
+    return Fit(box, count or 1)
+
+
+def _served(box: Machine, found: ServingFit, facts: SizingFacts) -> Fit:
+    assert box.accelerator is not None
+    return Fit(
+        machine=box,
+        nodes=found.nodes,
+        tensor_parallel=found.tensor_parallel,
+        pipeline_parallel=found.pipeline_parallel,
+        replicas_per_node=found.replicas_per_node,
+        memory=found.memory,
+        tokens_per_second=found.tokens_per_second,
+        ttft_ms=found.ttft_ms,
+        tpot_ms=found.tpot_ms,
+        train_hours=found.batch_hours,
+        max_batch=found.max_batch,
+        requests_per_second_per_node=found.requests_per_second_per_node,
+        weights_gib=found.weights_gib,
+        energy_kwh_per_hour=power_kw(
+            box.accelerator, box.record.accelerators * found.nodes, "serving", facts, found.utilisation
+        ),
+        margins=found.margins,
+        binding=found.binding,
+        assumptions=found.assumptions,
+    )
+
+
+def _trained(box: Machine, found: TrainingFit, facts: SizingFacts) -> Fit:
+    assert box.accelerator is not None
+    return Fit(
+        machine=box,
+        nodes=found.nodes,
+        tensor_parallel=found.tensor_parallel,
+        pipeline_parallel=found.pipeline_parallel,
+        data_parallel=found.data_parallel,
+        context_parallel=found.context_parallel,
+        expert_parallel=found.expert_parallel,
+        memory=found.memory,
+        tokens_per_second=found.tokens_per_second,
+        train_hours=found.train_hours,
+        mfu=found.mfu,
+        weights_gib=found.weights_gib,
+        dataset_mib_s=found.dataset_mib_s,
+        checkpoint=found.checkpoint,
+        energy_kwh_per_hour=power_kw(box.accelerator, box.record.accelerators * found.nodes, "training", facts),
+        margins=found.margins,
+        binding=found.binding,
+        assumptions=found.assumptions,
+    )
+
+
+def reasons(need: Need, chosen: Fit) -> tuple[Reason, ...]:
+    """Why this machine is enough: the constraint with the least room, in words."""
+    found: list[Reason] = []
+    if chosen.memory:
+        memory = chosen.memory
+        rule = SHORTFALLS["memory"].id
+        found.append(Reason(rule, f"{memory.total:.1f} of {memory.usable:.1f} GiB usable per accelerator"))
+    if chosen.train_hours and need.workload.train and need.workload.train.deadline:
+        hours = chosen.train_hours
+        deadline = need.workload.train.deadline / 3600
+        found.append(
+            Reason(
+                SHORTFALLS["deadline"].id, f"{hours.expected:,.0f} h expected of the {deadline:,.0f} h to the deadline"
+            )
+        )
+    if chosen.tpot_ms and need.workload.serve and need.workload.serve.tpot_ms:
+        found.append(
+            Reason(
+                SHORTFALLS["tpot"].id,
+                f"{chosen.tpot_ms.expected:.0f} ms a token of the {need.workload.serve.tpot_ms:g} ms allowed",
+            )
+        )
+    if need.workload.machine.type:
+        found.append(Reason("M010", f"machine.type is `{need.workload.machine.type}`"))
+    return tuple(found)
+
+
+def unpinned(need: Need) -> Need:
+    """The same need without bounds on the machine."""
+    return replace(need, workload=need.workload.model_copy(update={"machine": MachineSection()}))
+
+
+def what_would_fit(need: Need) -> str:
+    """The smallest machines that could do it if the descriptor did not bound the machine; empty if none can."""
+    free = unpinned(need)
+    fits = narrow(free, Narrowed(machine.machines(need.catalog)).by(machine.RULES, free)).kept
+    ordered = sorted(fits, key=lambda one: (one.nodes * one.machine.record.accelerators, one.nodes, one.machine.label))
+    names = list(dict.fromkeys(f"{one.nodes} × `{one.machine.label}`" for one in ordered))[:3]
+    return f"these can: {', '.join(names)}" if names else ""
+
+
+def would_change(need: Need, chosen: Fit) -> tuple[str, ...]:
+    """What would alter the choice: the same sizing with one thing different, told where the answer differs."""
+    model, serve = need.workload.model, need.workload.serve
+    if model is None or chosen.machine.accelerator is None:
+        return ()
+    variations: list[tuple[str, Workload]] = []
+    smaller = "fp8" if "fp8" in chosen.machine.accelerator.native_formats else "int8"
+    if model.precision in (None, "bf16", "fp16") and need.workload.task in SERVING_TASKS:
+        variations.append(
+            (
+                f"`model.precision: {smaller}`",
+                need.workload.model_copy(update={"model": model.model_copy(update={"precision": smaller})}),
+            )
+        )
+    if serve and serve.max_context_tokens:
+        context = serve.max_context_tokens * 2
+        variations.append(
+            (
+                f"`serve.max_context_tokens: {context}`",
+                need.workload.model_copy(update={"serve": serve.model_copy(update={"max_context_tokens": context})}),
+            )
+        )
+    texts = []
+    for name, changed in variations:
+        found = fit(replace(need, workload=changed), chosen.machine)
+        if isinstance(found, Shortfall):
+            texts.append(f"with {name} {chosen.machine.label} no longer does: {found.message}")
+        elif found.nodes != chosen.nodes:
+            texts.append(f"with {name} it takes {found.nodes} instead of {chosen.nodes} VMs")
+    return tuple(texts)

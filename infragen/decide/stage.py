@@ -1,0 +1,261 @@
+"""The decide stage. Takes a workload and the facts. Gives the plan. Promises: no disk, clock, network or randomness;
+candidates only ever shrink; one ranking at the end picks; every removal is on record.
+
+    machines --rules--> --sizing--> fits --x capacity models, places--> candidates --rank--> plan
+"""
+
+import math
+from datetime import datetime
+
+from infragen.decide import (
+    capacity,
+    choices,
+    costs,
+    estimate,
+    group,
+    image,
+    machine,
+    place,
+    pricing,
+    rank,
+    sizing_of,
+    stores,
+    unsupported,
+)
+from infragen.decide.capacity import Offer
+from infragen.decide.fit import Fit
+from infragen.decide.model import Decision, NetworkChoice, Plan, Program, Reason, ServingChoice, StorageChoice
+from infragen.decide.need import Need
+from infragen.decide.rank import Candidate
+from infragen.decide.rule import Narrowed, Removal, candidates
+from infragen.descriptor.model import Workload
+from infragen.diagnostics import Diagnostics, declare
+from infragen.facts.load import Catalog
+
+NOT_LOWERED = declare(
+    "N001",
+    "not-lowered",
+    """Give the full record for machines that are sized and priced but cannot be written as Terraform yet.
+
+    Why: knowing the size and the cost is worth having; a half-right file is not.
+    Example: a TPU slice gives its record with no resources; with `--out` that is an error.
+    """,
+    source="design decision",
+)
+PLATFORM = declare(
+    "N003",
+    "platform-gce",
+    """Run on Compute Engine.
+
+    Why: managed instance groups of plain machines are what this version writes.
+    Example: every plan; `platform: gce` is the only value yet.
+    """,
+    source="design decision",
+)
+NETWORK = declare(
+    "N004",
+    "own-network",
+    """Make a network of its own unless one is named.
+
+    Why: a VPC of its own has no neighbours to open ports to and no ranges to collide with.
+    Example: without `network.network` the stack holds a VPC, its subnets, NAT and firewall rules.
+    """,
+    source="https://docs.cloud.google.com/vpc/docs/vpc",
+)
+DEFAULT_RANGE = "10.20.0.0/16"
+FILE_SYSTEM_MTU = 8896  # what the vendor advises for file systems over the network
+DRAIN_S = 60
+LONGEST_ANSWER_FACTOR = 4  # a long answer may take this many times the typical one
+
+
+def run(workload: Workload, catalog: Catalog, today: datetime, diags: Diagnostics) -> Plan:
+    """The plan for one workload. Raises CompileError after reporting what makes a plan impossible."""
+    shape = sizing_of.shape(workload, catalog, diags)
+    need = Need(workload, catalog, shape, today)
+    machine.check_names(need, diags)
+    place.check_names(need, diags)
+    unsupported.check(need, diags)
+    diags.raise_if_errors()
+
+    allowed = candidates(machine.machines(catalog)).by(machine.RULES, need)
+    fits = sizing_of.narrow(need, allowed)
+    _explain_empty(need, fits, diags)
+    joined, offers, sites = _join(need, fits.kept, diags)
+    ranked = rank.rank(joined, workload.place.optimise)
+    best = ranked[0]
+
+    regional = group.is_regional(need, best.fit.machine, len(best.site.zones))
+    zones = place.group_zones(need, best.site, regional)
+    return _plan(need, best, ranked, fits, offers, sites, zones, diags)
+
+
+def _explain_empty(need: Need, fits: Narrowed[Fit], diags: Diagnostics) -> None:
+    """One error, from the last rule that fired, when no machine is left."""
+    if fits.kept:
+        return
+    last = fits.nearest
+    help = last.miss.help or sizing_of.what_would_fit(need)
+    span = need.workload.at(last.miss.path or "machine")
+    name = last.candidate.machine.label
+    pinned = need.workload.machine.type
+    message = f"`{pinned}` cannot do this" if pinned else f"no machine can do this; the nearest is `{name}`"
+    diags.add(last.rule.error(message, span, last.miss.because, help))
+    diags.raise_if_errors()
+
+
+def _join(
+    need: Need, fits: tuple[Fit, ...], diags: Diagnostics
+) -> tuple[list[Candidate], dict[str, Narrowed[Offer]], dict[str, Narrowed[place.Site]]]:
+    """Every fit with every model and site left to it; and what was removed, by machine."""
+    joined: list[Candidate] = []
+    offers: dict[str, Narrowed[Offer]] = {}
+    sites: dict[str, Narrowed[place.Site]] = {}
+    for fit in fits:
+        hours = fit.train_hours.high if fit.train_hours else None
+        label = fit.machine.label
+        offers[label] = capacity.narrow(need, fit.machine, fit.nodes, hours)
+        sites[label] = place.narrow(need, fit.machine)
+        for offer in offers[label].kept:
+            for site in sites[label].kept:
+                price = pricing.machine_price(
+                    need.catalog, fit.machine.record, fit.machine.host, site.region.name, offer.model
+                )
+                joined.append(Candidate(fit, offer, site, price))
+    if not joined:
+        _explain_nothing_joined(need, fits, offers, sites, diags)
+    return joined, offers, sites
+
+
+def _explain_nothing_joined(
+    need: Need,
+    fits: tuple[Fit, ...],
+    offers: dict[str, Narrowed[Offer]],
+    sites: dict[str, Narrowed[place.Site]],
+    diags: Diagnostics,
+) -> None:
+    """Machines are left, but none can be had: say whether the model or the place is in the way."""
+    removal: Removal[Offer] | Removal[place.Site]
+    if any(narrowed.kept for narrowed in offers.values()):
+        label = next(fit.machine.label for fit in fits if offers[fit.machine.label].kept)
+        removal = sites[label].nearest
+        have = ", ".join(site.region.name for site in place.sites(need.catalog, fits[0].machine)) or "no region"
+        text, help = f"no place is left for `{label}`", removal.miss.help or f"`{label}` exists in {have}"
+        path = removal.miss.path or "place"
+    else:
+        label = fits[0].machine.label
+        removal = offers[label].nearest
+        text, help = f"`{label}` cannot be had this way", removal.miss.help
+        path = removal.miss.path or "capacity.model"
+    diags.add(removal.rule.error(text, need.workload.at(path), removal.miss.because, help))
+    diags.raise_if_errors()
+
+
+def _plan(
+    need: Need,
+    best: Candidate,
+    ranked: list[Candidate],
+    fits: Narrowed[Fit],
+    offers: dict[str, Narrowed[Offer]],
+    sites: dict[str, Narrowed[place.Site]],
+    zones: tuple[str, ...],
+    diags: Diagnostics,
+) -> Plan:
+    """The records of the winner, decision by decision."""
+    workload, fit, label = need.workload, best.fit, best.fit.machine.label
+    capacity_decision = choices.capacity_model(need, best, ranked, offers[label], diags)
+    stored = stores.decide(need, fit, zones, diags)
+    load_s = stores.load_seconds(fit, stored)
+    group_decision = group.decide(
+        need,
+        group.GroupNeed(
+            machine=fit.machine,
+            capacity=best.model,
+            nodes=fit.nodes,
+            nodes_per_replica=1 / fit.replicas_per_node,
+            zones=zones,
+            has_placement_of_its_own=best.model in capacity.BOOKED,
+            load_s=load_s,
+            requests_per_second_per_node=fit.requests_per_second_per_node,
+        ),
+        diags,
+    )
+    image_decision = image.decide(need, fit.machine, diags)
+    serving = _serving(need, fit)
+    network = _network(need, fit, stored)
+    estimated = estimate.estimate(need, best, ranked, stored, serving, network.choice, diags)
+    largest = group_decision.choice.max_size + group_decision.choice.max_surge
+    is_lowered = fit.machine.accelerator is None or fit.machine.accelerator.kind == "gpu"
+    if not is_lowered:
+        diags.add(
+            NOT_LOWERED.warning(
+                f"`{label}` is sized and priced; Terraform for it cannot be written yet", workload.at("machine")
+            )
+        )
+    diags.raise_if_errors()
+    return Plan(
+        name=workload.name,
+        task=workload.task,
+        project=workload.project,
+        labels=tuple(sorted(workload.labels.items())),
+        state_bucket=workload.state.bucket if workload.state else None,
+        state_prefix=(workload.state.prefix or workload.name) if workload.state else None,
+        kms_key=workload.security.kms_key,
+        deletion_protection=workload.security.deletion_protection,
+        platform=Decision("gce", (Reason(PLATFORM.id, "managed instance groups of Compute Engine"),)),
+        machine=choices.machine(need, best, ranked, fits, image_decision.choice),
+        storage=stored,
+        capacity=capacity_decision,
+        location=choices.location(best, ranked, sites[label], zones, workload.place.optimise),
+        image=image_decision,
+        group=group_decision,
+        network=network,
+        serving=serving,
+        program=_program(workload),
+        estimate=estimated,
+        quotas=costs.quotas(need, fit.machine, capacity_decision.choice, best.site.region.name, largest),
+        model_name=need.shape.name if need.shape else None,
+        data_source=workload.data.source if workload.data else None,
+        is_lowered=is_lowered,
+    )
+
+
+def _serving(need: Need, fit: Fit) -> ServingChoice | None:
+    workload = need.workload
+    if workload.task != "serve" or workload.serve is None:
+        return None
+    port, health = (workload.run.port, workload.run.health) if workload.run else (8000, "/health")
+    answer_s = 30.0
+    if fit.ttft_ms and fit.tpot_ms and workload.serve.output_tokens:
+        answer_s = (fit.ttft_ms.high + workload.serve.output_tokens * fit.tpot_ms.high) / 1000
+    timeout = 60 * math.ceil(LONGEST_ANSWER_FACTOR * answer_s / 60)
+    return ServingChoice(workload.serve.expose, port, health, timeout, min(3600, max(DRAIN_S, timeout)))
+
+
+def _network(need: Need, fit: Fit, stores: tuple[Decision[StorageChoice], ...]) -> Decision[NetworkChoice]:
+    asked = need.workload.network
+    creates = asked.create if asked.create is not None else asked.network is None
+    over_network = any(one.choice.service.is_writable_shared and one.choice.service.scope == "zonal" for one in stores)
+    mtu = FILE_SYSTEM_MTU if over_network else fit.machine.fabric.mtu
+    choice = NetworkChoice(
+        creates=creates,
+        range=asked.range or DEFAULT_RANGE,
+        nat=asked.nat,
+        network=asked.network,
+        subnetwork=asked.subnetwork,
+        host_project=asked.host_project,
+        mtu=mtu,
+    )
+    why = "a VPC of its own" if creates else f"network.network is `{asked.network}`"
+    return Decision(choice, (Reason(NETWORK.id, why),))
+
+
+def _program(workload: Workload) -> Program | None:
+    if workload.run is None or workload.run.container is None:
+        return None
+    env = sorted((workload.run.env or {}).items())
+    return Program(
+        container=workload.run.container,
+        command=tuple(workload.run.command or ()),
+        env=tuple((key, value) for key, value in env if not value.startswith("secret:")),
+        secrets=tuple((key, value.removeprefix("secret:")) for key, value in env if value.startswith("secret:")),
+    )

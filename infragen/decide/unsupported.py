@@ -1,0 +1,64 @@
+"""What a descriptor may say that this version does not compile: said so, never silently left out."""
+
+from collections.abc import Iterator
+
+from infragen.decide.need import Need
+from infragen.descriptor.model import Workload
+from infragen.diagnostics import Diagnostics, declare
+
+NOT_COMPILED = declare(
+    "N005",
+    "not-compiled",
+    """Refuse what the descriptor's format knows and this version does not compile yet.
+
+    Why: a field that is read and ignored is a promise that is broken without a word.
+    Example: `image: {packages: [jq]}` asks for an image to be built; this version boots images that exist.
+    """,
+    source="design decision",
+)
+
+
+def _unsupported(workload: Workload) -> Iterator[tuple[str, str, str]]:
+    """Path, what is not done, and the way around."""
+    image, storage, capacity = workload.image, workload.storage, workload.capacity
+    built = "build the image yourself and name it in `image.base`"
+    if image.packages:
+        yield "image.packages", "images are not built yet", built
+    if image.scripts:
+        yield "image.scripts", "images are not built yet", built
+    if image.python:
+        yield "image.python", "images are not built yet", built
+    if image.family and image.base:
+        yield "image.family", "images are not built yet", "leave `image.family` out: the base is used as it is"
+    if image.canary:
+        yield (
+            "image.canary",
+            "a second version of the group is not written yet",
+            "roll the image out to a second workload",
+        )
+    for index, entry in enumerate(storage):
+        if entry.access_mode:
+            yield f"storage.{index}.access_mode", "the access mode follows from the purpose", "leave it out"
+        if entry.zones:
+            yield f"storage.{index}.zones", "zones of a store follow from the group", "use `place.zones`"
+        if entry.docker_data:
+            yield (
+                f"storage.{index}.docker_data",
+                "the container engine's data stays on the boot disk",
+                "make `machine.boot_disk_size` large enough",
+            )
+    if capacity.wait_for:
+        yield (
+            "capacity.wait_for",
+            "how long a request may wait is not limited yet",
+            "cancel the request by hand when it is too late",
+        )
+    if workload.group.standby and workload.group.standby.stopped:
+        yield "group.standby.stopped", "standby machines are not written yet", "raise the smallest size of the group"
+
+
+def check(need: Need, diags: Diagnostics) -> None:
+    """Errors for every such field that is set."""
+    for path, text, help in _unsupported(need.workload):
+        name = path.rpartition(".")[2]
+        diags.add(NOT_COMPILED.error(f"`{name}` is not compiled yet", need.workload.at(path), text, help))
