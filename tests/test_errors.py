@@ -30,8 +30,11 @@ def cases(directory: Path) -> list[str]:
 
 
 def source(case: Path) -> Source:
+    def beside(name: str) -> bytes:
+        return (case.parent / name).read_bytes()
+
     if case.is_file():
-        return Source(File(case.name, case.read_bytes()))
+        return Source(File(case.name, case.read_bytes()), beside=beside)
     overlays = sorted(path for path in case.glob("*.yaml") if path.name != "descriptor.yaml")
     settings = case / "settings.txt"
     return Source(

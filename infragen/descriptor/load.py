@@ -23,8 +23,9 @@ def load(source: Source, diags: Diagnostics) -> Workload:
     """The workload that ``source`` describes. Raises CompileError after reporting all that is wrong with it."""
     root = _merged(source, diags)
     workload = _validated(root, diags)
-    _read_config(workload, source, diags)
     diags.extend(checks.run(workload))
+    diags.raise_if_errors()
+    _read_config(workload, source, diags)
     diags.raise_if_errors()
     return workload
 
