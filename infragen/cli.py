@@ -265,7 +265,7 @@ def check(context: click.Context, directory: Path, form: str) -> None:
 
 def _terraform_files(directory: Path, diags: "Diagnostics") -> dict[str, str]:
     """The Terraform files of a root module, by name; those that are not UTF-8 text are reported."""
-    from infragen.verify import UNREADABLE
+    from infragen.verify.reading import UNREADABLE
 
     texts: dict[str, str] = {}
     for path in sorted(directory.iterdir()):

@@ -91,13 +91,14 @@ CATALOGUE: dict[str, Rule] = {}
 def declare(id: str, name: str, text: str, source: str) -> Rule:
     """Enter a rule whose ``text`` is a summary line followed by paragraphs headed ``Why:`` and ``Example:``.
 
-    Raises ValueError on a second rule with the same id or name, and on a text without both headings.
+    Raises ValueError on a second rule with the same id, or the same name in its stage, and on a text without both
+    headings.
     """
     sections = inspect.cleandoc(text).replace("\nWhy:", "\0").replace("\nExample:", "\0").split("\0")
     parts = [" ".join(section.split()) for section in sections]
     if len(parts) != 3:
         raise ValueError(f"{id}: the text needs a summary, `Why:` and `Example:`")
-    if id in CATALOGUE or any(name == other.name for other in CATALOGUE.values()):
+    if id in CATALOGUE or any((id[0], name) == (other.id[0], other.name) for other in CATALOGUE.values()):
         raise ValueError(f"{id} {name}: declared twice")
     summary, why, example = parts
     CATALOGUE[id] = Rule(id, name, summary, why, example, source)

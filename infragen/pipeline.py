@@ -43,6 +43,8 @@ def compile_workload(source: Source, catalog: Catalog, templates: Templates, tod
         reached = Compilation(diags, workload.name, plan)
         if not plan.is_lowered:
             return reached
+        diags.extend(lower.check(plan))
+        diags.raise_if_errors()
         stack = lower.run(plan)
         files = emit.run(stack, templates)
         reached = Compilation(diags, workload.name, plan, stack, files)

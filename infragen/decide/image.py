@@ -41,6 +41,16 @@ ROLLOUT = declare(
     """,
     source="https://docs.cloud.google.com/compute/docs/images/image-families-best-practices",
 )
+UNNAMED = declare(
+    "I006",
+    "pinned-by-name",
+    """Pin an image by its name.
+
+    Why: a family is whatever was published last; what is pinned to a family moves.
+    Example: `rollout: pinned` with `base: {family: chat-serving}` is an error; with `base: {name: chat-serving-v3}` it is not.
+    """,
+    source="https://docs.cloud.google.com/compute/docs/images/image-families-best-practices",
+)
 
 
 @rule("I004", "image-architecture", source="https://docs.cloud.google.com/compute/docs/instances/arm-on-compute")
@@ -71,6 +81,15 @@ RULES = (image_architecture, image_driver)
 def decide(need: Need, machine: Machine, diags: Diagnostics) -> Decision[ImageChoice]:
     """The image to boot, and why."""
     asked = need.workload.image
+    if asked.rollout == "pinned" and not (asked.base and asked.base.name):
+        diags.add(
+            UNNAMED.error(
+                "`rollout: pinned` needs the name of an image",
+                need.workload.at("image.rollout"),
+                "no image is named",
+                "set `image.base.name`, or `rollout: family-at-plan`",
+            )
+        )
     if asked.base and (asked.base.family or asked.base.name):
         return _given(need, machine, diags)
     narrowed = candidates(need.catalog.image_families).by(RULES, machine)

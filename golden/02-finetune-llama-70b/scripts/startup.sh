@@ -1,0 +1,168 @@
+#!/bin/bash
+# Runs at every boot: prepares the machine, then starts mounting and the workload in the background.
+# What it needs to know is read from instance metadata; nothing is written into this file.
+set -euo pipefail
+
+STATE=/var/lib/workload
+METADATA=http://metadata.google.internal/computeMetadata/v1
+
+log() { echo "workload: $*" >&2; }
+
+# One value of the metadata server: an attribute of this machine. Waits until the server answers.
+metadata() {
+  until curl --silent --fail --header 'Metadata-Flavor: Google' "$METADATA/instance/attributes/$1"; do
+    log "waiting for metadata $1"
+    sleep 5
+  done
+}
+
+# Installs packages that are missing. Names: for apt, then for dnf.
+install_packages() {
+  if command -v apt-get >/dev/null; then
+    apt-get -o DPkg::Lock::Timeout=300 update -q
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -qy $1
+  elif command -v dnf >/dev/null; then
+    # shellcheck disable=SC2086
+    dnf install -qy $2
+  else
+    log "cannot install $1$2: no package manager"
+    return 1
+  fi
+}
+
+# Keeps trying: mirrors and networks come and go. Ends when the command succeeds.
+retry() {
+  until "$@"; do
+    log "$1 failed, next try in 15 s"
+    sleep 15
+  done
+}
+
+# Joins all local disks into one volume. Their content is gone after a stop, so they are made anew where it is.
+mount_local_ssd() {
+  local target="$1" disks volume
+  mapfile -t disks < <(find /dev/disk/by-id -name 'google-local-nvme-ssd-*' -not -name '*-part*' | sort)
+  if ((${#disks[@]} == 0)); then
+    mapfile -t disks < <(find /dev/disk/by-id -name 'google-local-ssd-*' -not -name '*-part*' | sort)
+  fi
+  if ((${#disks[@]} == 0)); then
+    log "no local disks found"
+    return 0
+  fi
+  mountpoint -q "$target" && return 0
+  volume="${disks[0]}"
+  if ((${#disks[@]} > 1)); then
+    command -v mdadm >/dev/null || install_packages mdadm mdadm
+    volume=/dev/md/workload
+    if [[ ! -e "$volume" ]] && ! mdadm --assemble "$volume" "${disks[@]}" 2>/dev/null; then
+      mdadm --create "$volume" --run --homehost=any --level=0 --force --raid-devices="${#disks[@]}" "${disks[@]}"
+    fi
+  fi
+  blkid "$volume" >/dev/null || mkfs.ext4 -q -F -m 0 -E lazy_itable_init=0,lazy_journal_init=0 "$volume"
+  mkdir -p "$target"
+  mount -o discard,defaults,nofail "$volume" "$target"
+  chmod 1777 "$target"
+}
+
+install_gcsfuse() {
+  command -v gcsfuse >/dev/null && return 0
+  # shellcheck disable=SC1091
+  source /etc/os-release
+  if command -v apt-get >/dev/null; then
+    curl --silent --show-error --fail --retry 5 https://packages.cloud.google.com/apt/doc/apt-key.gpg \
+      -o /usr/share/keyrings/cloud.google.asc
+    echo "deb [signed-by=/usr/share/keyrings/cloud.google.asc] https://packages.cloud.google.com/apt gcsfuse-$VERSION_CODENAME main" \
+      >/etc/apt/sources.list.d/gcsfuse.list
+  else
+    printf '%s\n' '[gcsfuse]' 'name=gcsfuse' 'enabled=1' 'gpgcheck=1' \
+      'baseurl=https://packages.cloud.google.com/yum/repos/gcsfuse-el7-x86_64' \
+      'gpgkey=https://packages.cloud.google.com/yum/doc/yum-key.gpg' >/etc/yum.repos.d/gcsfuse.repo
+  fi
+  install_packages gcsfuse gcsfuse
+  command -v gcsfuse >/dev/null
+}
+
+install_nfs() {
+  command -v mount.nfs >/dev/null || install_packages nfs-common nfs-utils
+}
+
+install_containers() {
+  if ! command -v docker >/dev/null; then
+    if command -v dnf >/dev/null; then
+      dnf config-manager --add-repo https://download.docker.com/linux/centos/docker-ce.repo
+    fi
+    install_packages docker.io docker-ce
+  fi
+  # Container-Optimized OS brings its driver by this command and has no container toolkit.
+  if command -v cos-extensions >/dev/null; then
+    cos-extensions install gpu
+    systemctl enable --now docker
+    return
+  fi
+  if ! command -v nvidia-ctk >/dev/null; then
+    if command -v apt-get >/dev/null; then
+      curl --silent --show-error --fail --retry 5 https://nvidia.github.io/libnvidia-container/gpgkey \
+        -o /usr/share/keyrings/nvidia-container-toolkit.asc
+      # shellcheck disable=SC2016
+      echo 'deb [signed-by=/usr/share/keyrings/nvidia-container-toolkit.asc] https://nvidia.github.io/libnvidia-container/stable/deb/$(ARCH) /' \
+        >/etc/apt/sources.list.d/nvidia-container-toolkit.list
+    else
+      curl --silent --show-error --fail --retry 5 \
+        https://nvidia.github.io/libnvidia-container/stable/rpm/nvidia-container-toolkit.repo \
+        -o /etc/yum.repos.d/nvidia-container-toolkit.repo
+    fi
+    install_packages nvidia-container-toolkit nvidia-container-toolkit
+  fi
+  nvidia-ctk runtime configure --runtime=docker && systemctl enable docker && systemctl restart docker
+}
+
+# Metrics of the accelerators, for the alerts and the autoscaler. The workload does not wait for it.
+install_ops_agent() {
+  if systemctl list-unit-files google-cloud-ops-agent.service | grep -q google-cloud-ops-agent; then
+    return 0
+  fi
+  if ! command -v apt-get >/dev/null && ! command -v dnf >/dev/null; then
+    return 0
+  fi
+  local script
+  script="$(mktemp)"
+  curl --silent --show-error --fail --retry 5 -o "$script" \
+    https://dl.google.com/cloudagents/add-google-cloud-ops-agent-repo.sh
+  bash "$script" --also-install
+  rm -f "$script"
+}
+
+# Writes a unit and the script it runs. $1: name, $2: metadata key of the script, $3: type, $4...: lines of [Unit].
+install_unit() {
+  local name="$1" key="$2" type="$3"
+  shift 3
+  metadata "$key" >"$STATE/$name.sh"
+  {
+    printf '[Unit]\nDescription=%s\nAfter=network-online.target docker.service\n' "$name"
+    printf '%s\n' "$@"
+    printf '\n[Service]\nType=%s\nExecStart=/bin/bash %s/%s.sh\nTimeoutStartSec=infinity\n' "$type" "$STATE" "$name"
+    if [[ "$type" == oneshot ]]; then
+      printf 'RemainAfterExit=yes\n'
+    else
+      printf 'Restart=on-failure\nRestartSec=10\nLimitMEMLOCK=infinity\n'
+    fi
+  } >"/etc/systemd/system/$name.service"
+}
+
+mkdir -p "$STATE"
+chmod 700 "$STATE"
+
+mount_local_ssd "$(metadata workload-local-ssd)" || log "local disks are not available"
+retry install_gcsfuse
+retry install_nfs
+retry install_containers
+
+install_unit workload-mounts workload-mount-script oneshot
+install_unit workload workload-run-script simple 'Requires=workload-mounts.service' 'After=workload-mounts.service'
+systemctl daemon-reload
+# Late storage must not fail the boot: the unit keeps trying, and the health check keeps requests away until then.
+systemctl start --no-block workload-mounts.service
+systemctl start --no-block workload.service
+install_ops_agent || log "the Ops Agent is not available"
+log "boot finished"

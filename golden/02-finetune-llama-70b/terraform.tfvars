@@ -1,0 +1,3 @@
+project_id = "my-project"
+region     = "us-central1"
+zone       = "us-central1-a"

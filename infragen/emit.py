@@ -1,0 +1,119 @@
+"""Emit: from the Terraform blocks to the text of every file.
+
+Takes a `Stack` and templates. Gives a `FileSet`. Promises: pure; the same stack gives the same bytes; every value enters
+HCL through one quoting filter; a file that would hold nothing is not written; `=` is aligned once, here.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+
+from infragen.fileset import FileSet
+from infragen.fmt import format as format_hcl
+from infragen.lower.gce.boot import scripts
+from infragen.lower.hcl import literal
+from infragen.lower.model import Stack
+
+Templates = Mapping[str, str]
+"""Name below the templates folder -> text."""
+
+SUFFIX = ".j2"
+SECTIONS: Mapping[str, Callable[[Stack], Mapping[str, object]]] = {
+    "versions.tf": lambda stack: {"settings": stack.settings},
+    "providers.tf": lambda stack: {"settings": stack.settings},
+    "variables.tf": lambda stack: {"variables": stack.variables},
+    "terraform.tfvars": lambda stack: {"variables": stack.variables},
+    "main.tf": lambda stack: {"compute": stack.compute},
+    "network.tf": lambda stack: {"network": stack.network},
+    "storage.tf": lambda stack: {"storage": stack.storage},
+    "capacity.tf": lambda stack: {"capacity": stack.capacity},
+    "image.tf": lambda stack: {"image": stack.image},
+    "serving.tf": lambda stack: {"serving": stack.serving},
+    "monitoring.tf": lambda stack: {"monitoring": stack.monitoring},
+    "iam.tf": lambda stack: {"identity": stack.identity},
+    "outputs.tf": lambda stack: {"outputs": stack.outputs},
+    "README.md": lambda stack: {"name": stack.name, "guide": stack.guide},
+}
+"""Every file that a template of the same name writes, and the record that the template receives."""
+
+_BLANK_LINES = re.compile(r"\n{3,}")
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")
+
+
+def load_templates(directory: Path | None = None) -> dict[str, str]:
+    """The templates that ship with infragen, each replaced by the file of the same name below ``directory``, if there is one.
+
+    Raises FileNotFoundError where ``directory`` is not a folder.
+    """
+    shipped = dict(_shipped())
+    if directory is None:
+        return shipped
+    if not directory.is_dir():
+        raise FileNotFoundError(f"no folder {directory}")
+    own = {
+        path.relative_to(directory).as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted(directory.rglob(f"*{SUFFIX}"))
+    }
+    return shipped | own
+
+
+@cache
+def _shipped() -> Templates:
+    packaged: Traversable = files("infragen") / "templates"
+    root = packaged if packaged.is_dir() else Path(__file__).parents[1] / "templates"
+    return {
+        f"{folder}{path.name}": path.read_text(encoding="utf-8")
+        for folder, parent in (("", root), ("scripts/", root / "scripts"))
+        for path in sorted(parent.iterdir(), key=lambda one: one.name)
+        if path.name.endswith(SUFFIX)
+    }
+
+
+def run(stack: Stack, templates: Templates) -> FileSet:
+    """Every file of the stack. Raises jinja2.TemplateError for a template that does not fit the records."""
+    environment = _environment(tuple(templates.items()))
+    texts = {path: _render(environment, path, record(stack)) for path, record in SECTIONS.items()}
+    for script in scripts(stack.boot):
+        texts[f"scripts/{script}"] = _render(environment, f"scripts/{script}", {"boot": stack.boot})
+    return FileSet({path: text for path, text in texts.items() if text.strip()})
+
+
+@cache
+def _environment(templates: tuple[tuple[str, str], ...]) -> Environment:
+    """Jinja with strict names, and one filter per language that quotes. Compiled templates stay in it."""
+    environment = Environment(
+        loader=DictLoader(dict(templates)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        auto_reload=False,
+        cache_size=-1,
+        optimized=False,  # folding constants costs more than it saves: a process renders each template a few times
+    )
+    environment.filters["hcl"] = literal
+    environment.filters["markdown"] = markdown
+    return environment
+
+
+def _render(environment: Environment, path: str, record: Mapping[str, object]) -> str:
+    if any(part is None for part in record.values()):
+        return ""
+    text = environment.get_template(path + SUFFIX).render(record)
+    text = _BLANK_LINES.sub("\n\n", text).strip("\n") + "\n"
+    return format_hcl(text) if path.endswith((".tf", ".tfvars")) else text
+
+
+def markdown(text: str) -> str:
+    r"""``text`` as words of a Markdown paragraph: on one line, and nothing in it is markup.
+
+    >>> print(markdown("a|b *c*\n# d"))
+    a\|b \*c\* \# d
+    """
+    line = "".join(letter if letter.isprintable() else " " for letter in text)
+    return _MARKDOWN.sub(r"\\\1", line)

@@ -1,0 +1,247 @@
+"""How the machines are obtained: scheduling of the template, reservations, requests for capacity, placement."""
+
+from dataclasses import dataclass
+
+from infragen.lower import names
+from infragen.lower.gce.context import APIS_READY, Context, because, comment
+from infragen.lower.hcl import Expression, join, literal
+from infragen.lower.model import (
+    Affinity,
+    CapacityPart,
+    FutureReservation,
+    PlacementPolicy,
+    Reservation,
+    ReservedMachine,
+    ResizeRequest,
+    Scheduling,
+    Text,
+    Variable,
+)  # fmt: skip
+
+FIRST_RUN = "run-1"
+RUN_PATTERN = "^[a-z]([-a-z0-9]{0,18}[a-z0-9])?$"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a consumption model writes into the template."""
+
+    provisioning_model: str
+    automatic_restart: bool
+    termination_action: str | None
+    affinity: str | None
+    is_preemptible: bool = False
+
+
+TERMS = {
+    "on-demand": Terms("STANDARD", True, None, None),
+    "spot": Terms("SPOT", False, "DELETE", "NO_RESERVATION", is_preemptible=True),
+    "reservation": Terms("STANDARD", True, None, "SPECIFIC_RESERVATION"),
+    "future-reservation": Terms("STANDARD", True, None, "SPECIFIC_RESERVATION"),
+    "calendar": Terms("RESERVATION_BOUND", False, "DELETE", "SPECIFIC_RESERVATION"),
+    "flex-start": Terms("FLEX_START", False, "DELETE", "NO_RESERVATION"),
+}
+BOUND = Terms("RESERVATION_BOUND", False, "DELETE", "SPECIFIC_RESERVATION")
+WAITING = frozenset({"flex-start"})  # models whose machines come when they can be had
+
+
+def terms(context: Context) -> Terms:
+    """The terms of the plan's model; a machine type that is only sold bound to a reservation is bound."""
+    record = context.machine.record
+    found = TERMS[context.capacity.model]
+    is_bound = record.reservation_bound and record.standard_reservation is False
+    return BOUND if found.affinity == "SPECIFIC_RESERVATION" and is_bound else found
+
+
+def scheduling(context: Context) -> Scheduling:
+    """The scheduling block: always written, because without it a machine with a GPU is asked to migrate live."""
+    found, capacity = terms(context), context.capacity
+    migrates = (
+        bool(context.machine.record.live_migration)
+        and not context.has_gpus
+        and found.provisioning_model == "STANDARD"
+        and context.group.placement != "compact"
+    )
+    restarts = found.automatic_restart
+    if capacity.automatic_restart is not None and found.provisioning_model in ("STANDARD", "RESERVATION_BOUND"):
+        restarts = capacity.automatic_restart
+    run_s = None if found.provisioning_model == "RESERVATION_BOUND" else capacity.run_for_s
+    return Scheduling(
+        provisioning_model=found.provisioning_model,
+        automatic_restart=restarts,
+        on_host_maintenance="MIGRATE" if migrates else "TERMINATE",
+        is_preemptible=found.is_preemptible,
+        termination_action=found.termination_action or ("DELETE" if run_s else None),
+        max_run_s=run_s,
+        because=because(context.plan.capacity.because),
+    )
+
+
+def reservation_name(context: Context) -> str:
+    """The name that capacity is booked or consumed under."""
+    return context.capacity.reservation or context.name()
+
+
+def affinity(context: Context) -> Affinity | None:
+    """Which reservations the machines use; None leaves the choice to the service."""
+    found = terms(context).affinity
+    if found != "SPECIFIC_RESERVATION":
+        return Affinity(type=found) if found else None
+    name, owner = reservation_name(context), context.capacity.project
+    value: Text = f"projects/{owner}/reservations/{name}" if owner else name
+    if context.capacity.creates and context.capacity.model == "reservation":
+        value = Expression(f"google_compute_reservation.main[{literal(context.zone)}].name")
+    return Affinity(type=found, values=(value,))
+
+
+def reserved_machine(context: Context) -> ReservedMachine:
+    """The properties by which a machine finds its reservation: equal to the template's."""
+    machine = context.machine
+    attached = machine.attached_accelerators
+    return ReservedMachine(
+        machine_type=machine.type,
+        accelerator_type=machine.accelerator.terraform_type if machine.accelerator and attached else None,
+        accelerators=attached,
+        local_ssds=machine.local_ssd_count,
+    )
+
+
+def lower(context: Context) -> CapacityPart | None:
+    """Everything of capacity.tf; None where nothing is booked, asked for or placed."""
+    part = CapacityPart(
+        reservations=_reservations(context),
+        future_reservation=_future_reservation(context),
+        resize_request=_resize_request(context),
+        placement=placement(context),
+    )
+    return part if part != CapacityPart() else None
+
+
+def _reservations(context: Context) -> tuple[Reservation, ...]:
+    capacity = context.capacity
+    if capacity.model != "reservation" or not capacity.creates:
+        return ()
+    most = max(context.group.size, context.group.max_size)
+    zones = Expression("toset(var.zones)" if context.is_regional else "toset([var.zone])")
+    count = -(-most // max(1, len(context.zones))) if context.is_regional else most
+    return (
+        Reservation(
+            type="google_compute_reservation",
+            name="main",
+            because=(
+                *because(context.plan.capacity.because),
+                *comment("Billed from creation on, used or not. A group finds it under the same name in every zone."),
+            ),
+            for_each=zones,
+            cloud_name=reservation_name(context),
+            zone=Expression("each.key"),
+            count=count,
+            machine=reserved_machine(context),
+            shared_with=capacity.shared_with,
+            is_guarded=context.plan.deletion_protection,
+            depends_on=APIS_READY,
+        ),
+    )
+
+
+def _future_reservation(context: Context) -> FutureReservation | None:
+    capacity = context.capacity
+    if capacity.model not in ("future-reservation", "calendar") or not capacity.creates:
+        return None
+    status = (
+        "Submitted: a purchase. It cannot be taken back once approved, so nothing here destroys it."
+        if capacity.submit
+        else "A draft: nothing is asked for or paid until `capacity.submit` is true."
+    )
+    return FutureReservation(
+        type="google_compute_future_reservation",
+        name="main",
+        because=(*because(context.plan.capacity.because), *comment(status)),
+        provider="google-beta",
+        cloud_name=context.name(kind="google_compute_future_reservation"),
+        zone=context.zone,
+        reservation_name=reservation_name(context),
+        count=max(context.group.size, context.group.max_size),
+        machine=reserved_machine(context),
+        start=capacity.start or "",
+        end=capacity.end or "",
+        reservation_mode="CALENDAR" if capacity.model == "calendar" else "DEFAULT",
+        planning_status="SUBMITTED" if capacity.submit else "DRAFT",
+        shared_with=capacity.shared_with,
+        depends_on=APIS_READY,
+    )
+
+
+def is_all_or_nothing(context: Context) -> bool:
+    """Whether the group itself waits until all machines can be had."""
+    asked = context.capacity.mode == "bulk" or context.group.all_or_nothing
+    return asked and terms(context).provisioning_model in ("FLEX_START", "RESERVATION_BOUND")
+
+
+def uses_resize_request(context: Context) -> bool:
+    """Whether machines come through a request of their own instead of the group's size."""
+    return context.capacity.model in WAITING and not is_all_or_nothing(context)
+
+
+def _resize_request(context: Context) -> ResizeRequest | None:
+    if not uses_resize_request(context):
+        return None
+    regional = context.is_regional
+    return ResizeRequest(
+        type="google_compute_region_resize_request" if regional else "google_compute_resize_request",
+        name="main",
+        because=comment(
+            "The machines come when all of them can be had. A finished request is not run again: a new run takes a new"
+            " var.run_id. Removing the request leaves its machines; removing the group removes both."
+        ),
+        cloud_name=join(context.name(reserve=21), "-", Expression("var.run_id")),
+        location=context.group_location,
+        group=group_reference(context, "name"),
+        size=context.group.size,
+        run_s=context.capacity.run_for_s,
+    )
+
+
+def group_reference(context: Context, attribute: str = "id") -> Expression:
+    """A reference to the managed instance group."""
+    kind = (
+        "google_compute_region_instance_group_manager"
+        if context.is_regional
+        else "google_compute_instance_group_manager"
+    )
+    return Expression(f"{kind}.{names.local()}.{attribute}")
+
+
+def variables(context: Context) -> tuple[Variable, ...]:
+    """The variable that starts a new run, where machines come through a resize request."""
+    if not uses_resize_request(context):
+        return ()
+    return (
+        Variable(
+            name="run_id",
+            type="string",
+            description="Name of the run; a new one asks for the machines again.",
+            value=FIRST_RUN,
+            condition=Expression(f'can(regex("{RUN_PATTERN}", var.run_id))'),
+            error="run_id starts with a letter and takes lower-case letters, digits and dashes, at most 20.",
+        ),
+    )
+
+
+def placement(context: Context) -> PlacementPolicy | None:
+    """The placement policy; None where machines stand anywhere, or the booked capacity brings its place."""
+    asked = context.group.placement
+    brings_its_own = context.capacity.model in ("future-reservation", "calendar") or terms(context) is BOUND
+    if asked == "none" or brings_its_own:
+        return None
+    is_workload = context.capacity.model in WAITING
+    return PlacementPolicy(
+        type="google_compute_resource_policy",
+        name="placement",
+        because=context.group_reasons("placement"),
+        cloud_name=context.name("placement"),
+        is_workload_policy=is_workload,
+        is_compact=asked == "compact",
+        domains=None if asked == "compact" else min(8, max(2, context.group.max_size)),
+        depends_on=APIS_READY,
+    )

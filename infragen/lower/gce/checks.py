@@ -1,0 +1,85 @@
+"""What a plan may ask that no managed instance group can do: contradictions that the API refuses only at apply."""
+
+from infragen.diagnostics import Diagnostic, declare
+from infragen.lower.gce import capacity
+from infragen.lower.gce.context import Context
+
+REQUEST_SIGNALS = frozenset({"load-balancing", "requests"})
+
+WAITING_GROUP = declare(
+    "N103",
+    "group-against-capacity",
+    """A group that waits for all of its machines takes capacity that can wait, and no autoscaler.
+
+    Why: the API creates a group in bulk only under flex-start or bound to a reservation, and an autoscaler would change
+    the size of a group whose machines come by request.
+    Example: `group.all_or_nothing` with `capacity.model: on-demand` is refused; so is an autoscaler with flex-start.
+    """,
+    source="https://docs.cloud.google.com/compute/docs/instance-groups/about-resize-requests-mig",
+)
+BLIND_SIGNAL = declare(
+    "N104",
+    "signal-without-load-balancer",
+    """An autoscaler that counts requests needs a load balancer that counts them.
+
+    Why: requests and load-balancing utilisation are measured at the backend service; without one the signal is never there,
+    and the group stays at its smallest size.
+    Example: `signal: requests` with `serve.expose: none` is refused.
+    """,
+    source="https://docs.cloud.google.com/compute/docs/autoscaler/scaling-load-balancing",
+)
+NO_WINDOW = declare(
+    "N105",
+    "booking-without-window",
+    """A request for capacity in the future says from when to when.
+
+    Why: the API takes no request without a window, and an empty one passes `terraform plan`.
+    Example: `capacity: {model: calendar}` without `start` and `duration` is refused.
+    """,
+    source="https://docs.cloud.google.com/compute/docs/instances/future-reservations-overview",
+)
+
+
+def check(context: Context) -> list[Diagnostic]:
+    """The contradictions of this plan."""
+    return [*_group(context), *_signal(context), *_window(context)]
+
+
+def _group(context: Context) -> list[Diagnostic]:
+    group, model = context.group, context.capacity.model
+    found = []
+    if group.all_or_nothing and not capacity.is_all_or_nothing(context):
+        found.append(
+            WAITING_GROUP.error(
+                f"`group.all_or_nothing` cannot be had with {model} capacity",
+                help="set `capacity.model` to `flex-start`, or leave `group.all_or_nothing` out",
+            )
+        )
+    if group.has_autoscaler and (model in capacity.WAITING or capacity.is_all_or_nothing(context)):
+        found.append(
+            WAITING_GROUP.error(
+                f"an autoscaler cannot size a group of {model} machines",
+                help=f"leave `group.autoscale` out, or set its `min` and `max` both to {group.size}",
+            )
+        )
+    return found
+
+
+def _signal(context: Context) -> list[Diagnostic]:
+    serving = context.plan.serving
+    has_door = serving is not None and serving.expose != "none"
+    if not context.group.has_autoscaler or context.group.signal not in REQUEST_SIGNALS or has_door:
+        return []
+    message = f"`group.autoscale.signal: {context.group.signal}` without a load balancer"
+    return [BLIND_SIGNAL.error(message, help="set `serve.expose` to `internal`, or the signal to `gpu-utilization`")]
+
+
+def _window(context: Context) -> list[Diagnostic]:
+    booking = context.capacity
+    if booking.model not in ("future-reservation", "calendar") or not booking.creates:
+        return []
+    missing = [name for name, value in (("start", booking.start), ("duration", booking.end)) if not value]
+    if not missing:
+        return []
+    names = " and ".join(f"`capacity.{name}`" for name in missing)
+    return [NO_WINDOW.error(f"{names} missing for {booking.model} capacity", help=f"give {names}")]

@@ -1,0 +1,207 @@
+"""The machines: instance template, managed instance group, autoscaler, and the health check that heals."""
+
+from typing import Literal
+
+from infragen.lower import names
+from infragen.lower.gce import capacity, network
+from infragen.lower.gce.boot import metadata
+from infragen.lower.gce.context import ACCOUNT_EMAIL, APIS_READY, Context, because
+from infragen.lower.gce.image import BOOT_IMAGE
+from infragen.lower.gce.storage import Lowered
+from infragen.lower.hcl import Expression
+from infragen.lower.knowledge import know
+from infragen.lower.model import (
+    Autoscaler,
+    Boot,
+    BootDisk,
+    ComputePart,
+    Healing,
+    HealthCheck,
+    InstanceGroup,
+    InstanceTemplate,
+    MoreDisk,
+    UpdatePolicy,
+)  # fmt: skip
+
+SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)  # what a machine may do is said by roles alone
+PORT_NAME = "http"
+
+
+def lower(
+    context: Context, stores: tuple[Lowered, ...], boot: Boot, permissions: tuple[Expression, ...]
+) -> ComputePart:
+    """Everything of main.tf. ``permissions``: what must be granted before a machine boots."""
+    health_check = _health_check(context) if context.group.heals else None
+    template = _template(context, stores, boot)
+    return ComputePart(
+        template=template,
+        group=_group(context, template, health_check, permissions),
+        health_check=health_check,
+        autoscaler=_autoscaler(context) if context.group.has_autoscaler else None,
+    )
+
+
+def _template(context: Context, stores: tuple[Lowered, ...], boot: Boot) -> InstanceTemplate:
+    machine = context.machine
+    placement = capacity.placement(context)
+    key = context.plan.kms_key
+    return InstanceTemplate(
+        type="google_compute_instance_template",
+        name=names.local(),
+        name_prefix=context.name(kind="google_compute_instance_template", reserve=1) + "-",
+        description=f"Machine of {context.plan.name}",
+        machine_type=machine.type,
+        machine_because=because(context.plan.machine.because),
+        accelerator_type=machine.accelerator.terraform_type if machine.accelerator else None,
+        accelerators=machine.attached_accelerators,
+        boot_disk=BootDisk(
+            image=BOOT_IMAGE, disk_type=machine.boot_disk_type, size_gib=machine.boot_disk_gib, kms_key=key
+        ),
+        disks=(*_local_disks(context), *(one.attached for one in stores if one.attached)),
+        interfaces=network.interfaces(context),
+        metadata=metadata(context, boot),
+        scheduling=capacity.scheduling(context),
+        affinity=capacity.affinity(context),
+        resource_policy=placement.get() if placement and not placement.is_workload_policy else None,
+        service_account=ACCOUNT_EMAIL,
+        scopes=SCOPES,
+        depends_on=APIS_READY,
+    )
+
+
+def _local_disks(context: Context) -> tuple[MoreDisk, ...]:
+    """Partitions that have to be asked for; those that come with the machine type are attached by themselves."""
+    shape = know("local_disk")
+    disk = MoreDisk(kind="SCRATCH", disk_type=shape["type"], size_gib=shape["gib"], interface=shape["interface"])
+    return (disk,) * context.machine.local_ssd_count
+
+
+def _group(
+    context: Context, template: InstanceTemplate, health_check: HealthCheck | None, before: tuple[Expression, ...]
+) -> InstanceGroup:
+    group, serving = context.group, context.plan.serving
+    regional = context.is_regional
+    reference = capacity.group_reference(context)
+    waits_for_capacity = context.capacity.model in capacity.WAITING
+    all_or_nothing = capacity.is_all_or_nothing(context)
+    decided_elsewhere = group.has_autoscaler or capacity.uses_resize_request(context)
+    placement = capacity.placement(context)
+    return InstanceGroup(
+        type=reference.text.split(".")[0],
+        name=names.local(),
+        because=context.group_reasons("group"),
+        cloud_name=context.name(),
+        base_name=context.name(kind="base_instance_name"),
+        description=f"Machines of {context.plan.name}",
+        location=context.group_location,
+        zones=Expression("var.zones") if regional else None,
+        shape=_shape(context) if regional else None,
+        template=template.get("self_link_unique"),
+        size=None if decided_elsewhere else group.size,
+        size_because=context.group_reasons("size"),
+        stopped=group.stopped,
+        port=(PORT_NAME, serving.port) if serving else None,
+        healing=Healing(
+            health_check=health_check.get(),
+            initial_delay_s=group.initial_delay_s,
+            because=context.group_reasons("healing"),
+        )
+        if health_check
+        else None,
+        update=_update(context),
+        on_failure="DO_NOTHING" if waits_for_capacity else "REPAIR",
+        updates_on_repair=group.update_type == "proactive",
+        is_all_or_nothing=all_or_nothing,
+        workload_policy=placement.get() if placement and placement.is_workload_policy else None,
+        waits=context.capacity.model == "on-demand" and not decided_elsewhere and not group.heals,
+        depends_on=before,
+    )
+
+
+def _shape(context: Context) -> str:
+    """How a regional group spreads: one zone for machines that work together, else where accelerators can be had."""
+    if context.is_training or capacity.is_all_or_nothing(context) or capacity.uses_resize_request(context):
+        return "ANY_SINGLE_ZONE"
+    return "BALANCED" if context.has_gpus else "EVEN"
+
+
+def _update(context: Context) -> UpdatePolicy:
+    group = context.group
+    step = len(context.zones) if context.is_regional else 1
+    redistribution = None
+    if context.is_regional:
+        redistribution = "PROACTIVE" if _shape(context) == "EVEN" else "NONE"
+    is_waiting = context.capacity.model in capacity.WAITING
+    return UpdatePolicy(
+        type="OPPORTUNISTIC" if is_waiting else group.update_type.upper(),
+        replacement=group.replacement.upper(),
+        max_surge=0 if is_waiting else _step(group.max_surge, step),
+        max_unavailable=step if is_waiting else _step(group.max_unavailable, step),
+        redistribution=redistribution,
+        because=context.group_reasons("update"),
+    )
+
+
+def _step(machines: int, zones: int) -> int:
+    """0 or at least one per zone: what a regional group takes.
+
+    >>> _step(0, 3), _step(1, 3), _step(5, 3)
+    (0, 3, 5)
+    """
+    return max(machines, zones) if machines else 0
+
+
+def _health_check(context: Context) -> HealthCheck:
+    """The slow check that replaces machines: it asks whether the machine lives, not whether it is quick."""
+    serving = context.plan.serving
+    return HealthCheck(
+        type="google_compute_region_health_check" if context.is_regional else "google_compute_health_check",
+        name="healing",
+        cloud_name=context.name("healing"),
+        description="Liveness: a machine that fails it for minutes is replaced",
+        region=context.group_location[1] if context.is_regional else None,
+        port=serving.port if serving else know("ports", "ssh"),
+        path=serving.health_path if serving else None,
+        interval_s=30,
+        timeout_s=10,
+        healthy=1,
+        unhealthy=5,
+        depends_on=APIS_READY,
+    )
+
+
+def _autoscaler(context: Context) -> Autoscaler:
+    group = context.group
+    limits = know("autoscale")
+    metric = filter_text = None
+    target = group.target or limits["load_balancing_target"]
+    signal: Literal["cpu", "metric", "load-balancing"]
+    match group.signal:
+        case "gpu-utilization":
+            signal, metric = "metric", know("metrics", "accelerator_utilisation")
+            target = 100 * target
+            if context.machine.accelerators_per_node > 1:  # one series per device would be summed up
+                filter_text = 'resource.type = "gce_instance" AND metric.labels.gpu_number = "0"'
+        case "requests":
+            signal, target = "load-balancing", limits["load_balancing_target"]
+        case "load-balancing":
+            signal = "load-balancing"
+        case _:
+            signal = "cpu"
+    regional = context.is_regional
+    return Autoscaler(
+        type="google_compute_region_autoscaler" if regional else "google_compute_autoscaler",
+        name=names.local(),
+        because=(*context.group_reasons("autoscaler"), *context.group_reasons("size")),
+        cloud_name=context.name(),
+        location=context.group_location,
+        group=capacity.group_reference(context),
+        min_size=group.min_size,
+        max_size=group.max_size,
+        cooldown_s=max(limits["cooldown_min_s"], group.initial_delay_s),
+        scales_in=group.scales_in,
+        signal=signal,
+        target=target,
+        metric=metric,
+        filter=filter_text,
+    )

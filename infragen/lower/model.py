@@ -1,0 +1,731 @@
+"""What the lower stage gives: every Terraform block to write, as records, grouped by the file they go into.
+
+Records hold what varies; templates hold the shape. A field that is None is an argument that is left out. Names that end
+in ``_gib``, ``_s`` carry their unit; ``because`` are the comment lines that stand above a block or an argument.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Literal
+
+from infragen.lower.hcl import Expression, Value, literal
+
+Text = str | Expression
+Provider = Literal["google", "google-beta"]
+Because = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """A resource or data block: its address, and what stands before its own arguments."""
+
+    type: str
+    name: str  # the second word of the address
+    because: Because = ()
+    provider: Provider = "google"
+    for_each: Expression | None = None
+    depends_on: tuple[Expression, ...] = ()
+    mode: Literal["resource", "data"] = "resource"
+
+    @property
+    def address(self) -> str:
+        """Terraform address without an instance key."""
+        return f"{'data.' if self.mode == 'data' else ''}{self.type}.{self.name}"
+
+    def get(self, attribute: str = "id", key: Text | None = None) -> Expression:
+        """A reference to an attribute; ``key`` picks an instance of a ``for_each``."""
+        index = f"[{literal(key)}]" if key is not None else ""
+        return Expression(f"{self.address}{index}.{attribute}")
+
+    @property
+    def whole(self) -> Expression:
+        """A reference to all of it, for ``depends_on`` and ``for_each``."""
+        return Expression(self.address)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named(Resource):
+    """A resource with a name in the cloud."""
+
+    cloud_name: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """An input variable. ``value`` is what ``terraform.tfvars`` sets it to."""
+
+    name: str
+    type: str
+    description: str
+    default: Value | None = None
+    is_nullable: bool = False  # default null: what happens then is in the description
+    value: Value | None = None
+    condition: Expression | None = None
+    error: str = ""
+    because: Because = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Local:
+    """A named expression."""
+
+    name: str
+    value: Value
+    because: Because = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """A value that `terraform output` prints."""
+
+    name: str
+    description: str
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What holds for the whole root module."""
+
+    required_version: str
+    provider_version: str
+    has_beta: bool
+    state_bucket: str | None
+    state_prefix: str
+    labels: Mapping[str, str]
+
+
+# --- network ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network(Named):
+    """A VPC without automatic subnets."""
+
+    description: str
+    mtu: int
+    profile: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subnet(Named):
+    """A subnet of a created VPC; with a purpose it serves load balancers only."""
+
+    range: Text
+    network: Expression
+    purpose: str | None = None
+    role: str | None = None
+    has_flow_logs: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirewallRule(Named):
+    """An ingress rule. ``allows``: protocol, ports (none: all)."""
+
+    description: str
+    network: Expression
+    sources: Value
+    allows: tuple[tuple[str, tuple[str, ...]], ...]
+    target: Expression | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Router(Named):
+    """The router that a NAT hangs on."""
+
+    network: Expression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nat(Named):
+    """A way out to the internet for machines without an external address."""
+
+    router: Expression
+    subnet: Expression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeeringRange(Named):
+    """Addresses of the VPC that a managed service may use."""
+
+    first: str  # address
+    prefix_length: int
+    network: Expression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeeringConnection(Resource):
+    """The peering between the VPC and the managed services."""
+
+    network: Expression
+    ranges: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkPart:
+    """Everything of network.tf. ``locals`` come first."""
+
+    locals: tuple[Local, ...] = ()
+    networks: tuple[Network, ...] = ()
+    subnets: tuple[Subnet, ...] = ()
+    router: Router | None = None
+    nat: Nat | None = None
+    peering_range: PeeringRange | None = None
+    peering: PeeringConnection | None = None
+    rules: tuple[FirewallRule, ...] = ()
+
+
+# --- storage ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket(Named):
+    """An object store. Hierarchical buckets rename folders in one step and cannot keep versions."""
+
+    is_hierarchical: bool
+    keeps_versions: bool
+    kms_key: str | None
+    is_guarded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileShare(Named):
+    """An NFS server with one share."""
+
+    tier: str
+    location: Expression
+    share: str
+    capacity_gib: int
+    network: Expression
+    protocol: str
+    connect_mode: str
+    reserved_range: Text | None
+    max_iops: int | None
+    kms_key: str | None
+    description: str
+    has_service_guard: bool | None  # the service itself refuses deletion; None: the tier cannot
+    is_guarded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParallelFileSystem(Named):
+    """A parallel file system. ``rate_mb_s_per_tib`` None: the dynamic tier."""
+
+    location: Expression
+    file_system: str
+    capacity_gib: int
+    rate_mb_s_per_tib: int | None
+    network: Expression
+    kms_key: str | None
+    description: str
+    is_guarded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScratchFileSystem(Named):
+    """A parallel file system of the kind its vendor has deprecated."""
+
+    location: Expression
+    capacity_gib: int
+    network: Expression
+    reserved_range: Expression | None
+    description: str
+    is_guarded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk(Named):
+    """A disk that many machines attach read-only, made from a snapshot."""
+
+    disk_type: str
+    size_gib: int
+    zone: Expression
+    snapshot: Expression
+    throughput_mib_s: int | None
+    access_mode: str | None
+    kms_key: str | None
+    is_guarded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoragePart:
+    """Everything of storage.tf."""
+
+    locals: tuple[Local, ...] = ()
+    buckets: tuple[Bucket, ...] = ()
+    shares: tuple[FileShare, ...] = ()
+    parallel: tuple[ParallelFileSystem, ...] = ()
+    scratch: tuple[ScratchFileSystem, ...] = ()
+    disks: tuple[Disk, ...] = ()
+
+
+# --- capacity --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservedMachine:
+    """The properties that a machine and its reservation share. Bundled accelerators and disks are not listed."""
+
+    machine_type: str
+    accelerator_type: str | None = None
+    accelerators: int = 0
+    local_ssds: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation(Named):
+    """Machines kept free from now on, and paid for from now on."""
+
+    zone: Expression
+    count: int
+    machine: ReservedMachine
+    shared_with: tuple[str, ...]
+    is_guarded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FutureReservation(Named):
+    """A request for machines in a window of time."""
+
+    zone: Expression
+    reservation_name: str
+    count: int
+    machine: ReservedMachine
+    start: str
+    end: str
+    reservation_mode: Literal["DEFAULT", "CALENDAR"]
+    planning_status: Literal["DRAFT", "SUBMITTED"]
+    shared_with: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResizeRequest(Named):
+    """A request for machines that waits until all of them can be had."""
+
+    location: tuple[str, Expression]  # argument, value
+    group: Expression
+    size: int
+    run_s: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacementPolicy(Named):
+    """How close machines stand: a policy of the template, or (``workload``) of the group."""
+
+    is_workload_policy: bool
+    is_compact: bool
+    domains: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityPart:
+    """Everything of capacity.tf."""
+
+    reservations: tuple[Reservation, ...] = ()
+    future_reservation: FutureReservation | None = None
+    resize_request: ResizeRequest | None = None
+    placement: PlacementPolicy | None = None
+
+
+# --- compute ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootDisk:
+    """The first disk."""
+
+    image: Expression
+    disk_type: str
+    size_gib: int
+    kms_key: str | None
+    because: Because = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoreDisk:
+    """Another disk of each machine. ``source``: an existing disk by name; else a new one."""
+
+    device_name: str | None = None
+    source: Expression | None = None
+    disk_type: str | None = None
+    size_gib: int | None = None
+    kind: Literal["SCRATCH", "PERSISTENT"] = "PERSISTENT"
+    interface: str | None = None
+    iops: int | None = None
+    throughput_mib_s: int | None = None
+    is_read_only: bool = False
+    auto_delete: bool = True
+    kms_key: str | None = None
+    because: Because = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interface:
+    """A network interface, or (``for_each``) one per item of a map of subnets or a set of names."""
+
+    nic_type: str
+    network: Expression | None = None
+    subnet: Expression | None = None
+    stack_type: str | None = None
+    for_each: Expression | None = None
+    because: Because = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduling:
+    """How the machine lives and ends."""
+
+    provisioning_model: str
+    automatic_restart: bool
+    on_host_maintenance: str
+    is_preemptible: bool = False
+    termination_action: str | None = None
+    max_run_s: int | None = None
+    because: Because = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Affinity:
+    """Which reservations the machine may use."""
+
+    type: str
+    values: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceTemplate(Resource):
+    """What a machine is."""
+
+    name_prefix: str
+    description: str
+    machine_type: str
+    machine_because: Because
+    accelerator_type: str | None
+    accelerators: int
+    boot_disk: BootDisk
+    disks: tuple[MoreDisk, ...]
+    interfaces: tuple[Interface, ...]
+    metadata: Mapping[str, Value]
+    scheduling: Scheduling
+    affinity: Affinity | None
+    resource_policy: Expression | None
+    service_account: Expression
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Healing:
+    """When a machine that fails its check is replaced."""
+
+    health_check: Expression
+    initial_delay_s: int
+    because: Because = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdatePolicy:
+    """How a new template reaches the machines."""
+
+    type: str
+    replacement: str
+    max_surge: int
+    max_unavailable: int
+    redistribution: str | None
+    because: Because = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceGroup(Named):
+    """The managed instance group."""
+
+    base_name: str
+    description: str
+    location: tuple[str, Expression]  # argument, value
+    zones: Expression | None
+    shape: str | None
+    template: Expression
+    size: int | None  # None: the autoscaler or a resize request decides
+    size_because: Because
+    stopped: int
+    port: tuple[str, int] | None
+    healing: Healing | None
+    update: UpdatePolicy
+    on_failure: str
+    updates_on_repair: bool
+    is_all_or_nothing: bool
+    workload_policy: Expression | None
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Autoscaler(Named):
+    """Holds a signal at its target by adding and removing machines."""
+
+    location: tuple[str, Expression]
+    group: Expression
+    min_size: int
+    max_size: int
+    cooldown_s: int
+    scales_in: bool
+    signal: Literal["cpu", "metric", "load-balancing"]
+    target: float
+    metric: str | None = None
+    filter: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck(Named):
+    """A probe. ``path`` None: a TCP connection is enough."""
+
+    description: str
+    region: Expression | None
+    port: int
+    path: str | None
+    interval_s: int
+    timeout_s: int
+    healthy: int
+    unhealthy: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComputePart:
+    """Everything of main.tf."""
+
+    template: InstanceTemplate
+    group: InstanceGroup
+    health_check: HealthCheck | None
+    autoscaler: Autoscaler | None
+
+
+# --- serving, image, identity, monitoring ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendService(Named):
+    """The machines as a load balancer sees them."""
+
+    region: Expression | None
+    scheme: str
+    port_name: str
+    timeout_s: int
+    drain_s: int
+    health_check: Expression
+    group: Expression
+    max_requests_per_second: float | None  # per machine; None: balanced by utilisation
+    security_policy: Expression | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontDoor:
+    """From an address to the backend service. A door to the internet has TLS and a request limit; regions are None there."""
+
+    address: Named
+    url_map: Named
+    proxy: Named
+    rule: Named
+    certificate: Named | None
+    ssl_policy: Named | None
+    security_policy: Named | None
+    region: Expression | None
+    scheme: str
+    network: Expression | None
+    subnet: Expression | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingPart:
+    """Everything of serving.tf."""
+
+    health_check: HealthCheck
+    backend: BackendService
+    door: FrontDoor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageLookup(Resource):
+    """The newest image of a family, looked up when Terraform plans."""
+
+    family: str
+    project: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePart:
+    """Everything of image.tf."""
+
+    boot_image: Local
+    lookup: ImageLookup | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceAccount(Resource):
+    """Who the machines are."""
+
+    account_id: str
+    display_name: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member(Resource):
+    """A role for the machines. ``target``: arguments that say on what."""
+
+    target: tuple[tuple[str, Text], ...]
+    role: Text
+    member: Expression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services(Resource):
+    """The APIs that the stack uses."""
+
+    apis: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityPart:
+    """Everything of iam.tf."""
+
+    services: Services
+    account: ServiceAccount
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertPolicy(Resource):
+    """A condition on one metric that opens an incident."""
+
+    title: str
+    filter: Text
+    comparison: Literal["COMPARISON_GT", "COMPARISON_LT"]
+    threshold: float
+    duration_s: int
+    aligner: str
+    reducer: str | None
+    group_by: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitoringPart:
+    """Everything of monitoring.tf."""
+
+    policies: tuple[AlertPolicy, ...]
+
+
+# --- what runs on the machine, and what people read --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A store as the boot scripts see it: one line of the instance metadata, fields separated by blanks."""
+
+    kind: Literal["bucket", "nfs", "parallel", "scratch", "disk", "attached", "folder", "local"]
+    source: Text
+    target: str
+    options: str = "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boot:
+    """What the boot scripts contain. Values are read from instance metadata at boot; none is written into a script."""
+
+    mounts: tuple[Mount, ...]
+    local_ssd: str | None  # where the machine's local disks are mounted, as one volume
+    has_container: bool
+    has_command: bool
+    has_env: bool
+    restart: Literal["always", "on-failure"]
+    has_accelerators: bool
+    is_training: bool
+    has_secrets: bool
+    installs_agent: bool
+
+    @property
+    def has_program(self) -> bool:
+        """Whether anything is started."""
+        return self.has_container or self.has_command
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of store that are mounted."""
+        return frozenset(mount.kind for mount in self.mounts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A step of the README: what it does, why, and the exact commands."""
+
+    title: str
+    text: str
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A decision as the README tells it."""
+
+    subject: str
+    choice: str
+    because: tuple[str, ...]
+    alternatives: tuple[str, ...]
+    would_change: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guide:
+    """What the README says."""
+
+    summary: str
+    choices: tuple[Choice, ...]
+    prepare: tuple[Step, ...]
+    operate: tuple[Step, ...]
+    quotas: tuple[tuple[str, str, int, str], ...]
+    roles: tuple[str, ...]
+    guards: tuple[str, ...]
+    limits: tuple[str, ...]
+    figures: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """Everything there is to write for one workload, one field per file or group of files."""
+
+    name: str
+    settings: Settings
+    variables: tuple[Variable, ...]
+    outputs: tuple[Output, ...]
+    compute: ComputePart
+    network: NetworkPart
+    identity: IdentityPart
+    boot: Boot
+    guide: Guide
+    storage: StoragePart | None = None
+    capacity: CapacityPart | None = None
+    image: ImagePart
+    serving: ServingPart | None = None
+    monitoring: MonitoringPart | None = None
+    blocks: tuple[Resource, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        found = {one.address: one for one in _resources(self)}
+        object.__setattr__(self, "blocks", tuple(found[address] for address in sorted(found)))
+
+    @property
+    def resources(self) -> tuple[tuple[str, Provider], ...]:
+        """Address and provider of every resource, sorted by address; data blocks are none."""
+        return tuple((one.address, one.provider) for one in self.blocks if one.mode == "resource")
+
+
+def _resources(record: object) -> Iterator[Resource]:
+    """Every resource in a record and the records below it."""
+    if isinstance(record, Resource):
+        yield record
+        return
+    if isinstance(record, tuple):
+        for item in record:
+            yield from _resources(item)
+    elif is_dataclass(record):
+        for part in fields(record):
+            if part.init:
+                yield from _resources(getattr(record, part.name))

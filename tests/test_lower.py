@@ -1,0 +1,312 @@
+"""Lowering and emission of plans made by hand: Terraform, shellcheck and infragen's own check judge every variation."""
+
+import ipaddress
+import itertools
+import re
+import subprocess
+from dataclasses import replace
+
+import hcl2
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from infragen import emit, lower
+from infragen.decide.model import Program, ServingChoice
+from infragen.diagnostics import Severity
+from infragen.lower import names
+from infragen.lower.knowledge import know
+from tests.lower.plans import PLANS, future_reservation, rdma, serve, train
+from tests.terraform.command import TerraformError
+
+TEMPLATES = emit.load_templates()
+ANSWERS = {"project_id": "ml-prod-123", "domain": "chat.example.com", "proxy_ranges": ["10.9.0.0/23"]}
+
+
+def files_of(name):
+    return emit.run(lower.run(PLANS[name]()), TEMPLATES)
+
+
+def answers(files):
+    """Values for the variables that only a person can know, as a file that Terraform reads by itself."""
+    asked = set(re.findall(r'^variable "(\w+)"', files["variables.tf"], re.MULTILINE))
+    lines = [f"{name} = {lower_literal(value)}\n" for name, value in ANSWERS.items() if name in asked]
+    return {"answers.auto.tfvars": "".join(lines)}
+
+
+def lower_literal(value):
+    return f'"{value}"' if isinstance(value, str) else '["' + '", "'.join(value) + '"]'
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_nothing_of_it_is_refused(name):
+    assert lower.check(PLANS[name]()) == ()
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_terraform_plans_and_applies_it_once(terraform, name):
+    """fmt finds nothing to do, all blocks of the stack are created, and the plan after the apply is empty."""
+    stack = lower.run(PLANS[name]())
+    files = emit.run(stack, TEMPLATES)
+    workspace = terraform(files=dict(files))
+    workspace.fmt_check()
+    workspace.write(answers(files))
+    planned = {address.partition("[")[0] for address in workspace.plan().actions}
+    assert planned == {address for address, _ in stack.resources}
+    workspace.apply()
+    assert workspace.plan().is_empty
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_addresses_parsed_back_are_those_of_the_stack(name):
+    stack = lower.run(PLANS[name]())
+    found = set()
+    for path, text in emit.run(stack, TEMPLATES).items():
+        if path.endswith(".tf"):
+            for block in hcl2.loads(text).get("resource", []):
+                found |= {f"{kind}.{label}".replace('"', "") for kind, body in block.items() for label in body}
+    assert found == {address for address, _ in stack.resources}
+
+
+def test_the_same_plan_gives_the_same_bytes():
+    assert dict(files_of("serve")) == dict(files_of("serve"))
+    assert lower.run(train()) == lower.run(train())
+
+
+def test_resources_are_sorted_and_named_with_their_provider():
+    resources = lower.run(PLANS["future_reservation"]()).resources
+    assert list(resources) == sorted(resources)
+    assert {address for address, provider in resources if provider == "google-beta"} == {
+        "google_compute_future_reservation.main"
+    }
+
+
+def test_beta_is_asked_for_only_where_it_is_used():
+    assert "google-beta" not in files_of("serve")["versions.tf"] + files_of("serve")["providers.tf"]
+    assert files_of("calendar")["versions.tf"].count('">= 7.45.0, < 9.0.0"') == 2
+
+
+def test_no_look_up_unless_a_new_image_is_to_roll_out_by_itself():
+    for name in PLANS:
+        text = "".join(text for path, text in files_of(name).items() if path.endswith(".tf"))
+        assert ('data "' in text) == (name == "image_at_plan"), name
+
+
+def test_serve_has_every_reason_beside_what_it_explains():
+    text = "".join(files_of("serve").values())
+    for reason in ("M009", "T004", "C002", "R002", "I001", "G001", "G003", "G004", "G005", "G006", "N010"):
+        assert f"# {reason}: " in text, reason
+    assert serve().machine.because[0].text in files_of("serve")["main.tf"]
+
+
+SUBNET = re.compile(r'"(\d+\.\d+\.\d+\.\d+/\d+)"')
+PEERING = re.compile(r'address\s+= "([\d.]+)".*?prefix_length = (\d+)', re.DOTALL)
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_subnets_lie_in_the_range_and_do_not_overlap(name):
+    plan = PLANS[name]()
+    text = re.sub(r"source_ranges.*", "", files_of(name).get("network.tf", ""))
+    found = [ipaddress.IPv4Network(one) for one in SUBNET.findall(text)]
+    found += [ipaddress.IPv4Network("/".join(one)) for one in PEERING.findall(text)]
+    whole = ipaddress.IPv4Network(plan.network.choice.range)
+    assert all(one.subnet_of(whole) for one in found)
+    assert not [(a, b) for a, b in itertools.combinations(found, 2) if a.overlaps(b)]
+    assert bool(found) == (plan.network.choice.creates or plan.machine.choice.fabric.host_nics > 1)
+
+
+WORD = st.from_regex(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True)
+
+
+@given(
+    WORD,
+    st.sampled_from(["", "weights", "checkpoints", "health-checks", "placement"]),
+    st.sampled_from(sorted(know("name_limits"))),
+)
+def test_cloud_names_fit_their_resource(workload, meaning, kind):
+    found = names.cloud(workload, meaning, kind)
+    assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", found)
+    assert know("name_minimum").get(kind, 1) <= len(found) <= know("name_limits", kind)
+    assert found == names.cloud(workload, meaning, kind)
+
+
+@given(WORD, WORD)
+def test_shortened_names_stay_different(one, other):
+    assume(one != other)
+    kind = "google_service_account"
+    assert names.cloud(one, kind=kind) != names.cloud(other, kind=kind)
+
+
+@given(
+    st.from_regex(r"[a-z0-9][-a-z0-9_.]{1,20}[a-z0-9]", fullmatch=True),
+    st.from_regex(r"[a-z0-9][-a-z0-9_.]{1,20}[a-z0-9]", fullmatch=True),
+)
+def test_different_buckets_have_different_addresses(one, other):
+    assume(one != other)
+    assert names.distinct("source", one) != names.distinct("source", other)
+
+
+NAME_ARGUMENT = re.compile(
+    r'^  (?:name|account_id|name_prefix|base_instance_name|instance_id) += "([^"]+)"$', re.MULTILINE
+)
+
+
+def test_every_name_of_the_longest_workload_fits():
+    """Names with an instance key count with the longest key; a project id with its 30 characters."""
+    plan = replace(rdma(), name="w" * 40)
+    for text in emit.run(lower.run(plan), TEMPLATES).values():
+        for written in NAME_ARGUMENT.findall(text):
+            name = written.replace("${each.key}", "rdma-0").replace("${var.project_id}", "p" * 30)
+            assert len(name) <= 63, written
+
+
+def _group(plan, **changes):
+    return replace(plan, group=replace(plan.group, choice=replace(plan.group.choice, **changes)))
+
+
+def _capacity(plan, **changes):
+    return replace(plan, capacity=replace(plan.capacity, choice=replace(plan.capacity.choice, **changes)))
+
+
+def _range(plan, value):
+    return replace(plan, network=replace(plan.network, choice=replace(plan.network.choice, range=value)))
+
+
+REFUSED = {
+    "range of four": ("N101", _range(serve(), "10.0.0.0/30")),
+    "300 machines on data networks": ("N101", _group(train(), size=300, max_size=300)),
+    "NUL in a command": ("N102", replace(serve(), program=Program("img", ("a\0b",), (), ()))),
+    "lone surrogate in a variable": ("N102", replace(serve(), program=Program("img", (), (("A", "\ud800"),), ()))),
+    "variable of 200 kB": ("N102", replace(serve(), program=Program("img", (), (("A", "x" * 200_000),), ()))),
+    "bulk on demand": ("N103", _group(train(), all_or_nothing=True)),
+    "autoscaler of flex-start": ("N103", _capacity(serve(), model="flex-start", run_for_s=3600)),
+    "requests without a door": ("N104", replace(serve(), serving=ServingChoice("none", 8000, "/health", 60, 60))),
+    "booking without an end": ("N105", _capacity(future_reservation(), end=None)),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_lowered_has_a_code_and_a_help(case):
+    code, plan = REFUSED[case]
+    found = lower.check(plan)
+    assert [one.code for one in found] == [code]
+    assert found[0].severity is Severity.ERROR and found[0].why
+
+
+def test_following_the_help_for_the_range_works():
+    plan = REFUSED["300 machines on data networks"][1]
+    prefix = re.search(r"/(\d+)$", lower.check(plan)[0].help)[1]
+    assert lower.check(_range(plan, f"10.0.0.0/{prefix}")) == ()
+    assert lower.run(_range(plan, f"10.0.0.0/{prefix}")).network.subnets
+    assert lower.check(_range(plan, f"10.0.0.0/{int(prefix) + 1}")) != ()
+
+
+def scheduling(name):
+    return lower.run(PLANS[name]()).compute.template.scheduling
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "restarts", "maintenance", "ends", "run_s"),
+    [
+        ("serve", "STANDARD", True, "TERMINATE", None, None),
+        ("plain_program", "STANDARD", True, "MIGRATE", None, None),
+        ("spot", "SPOT", False, "TERMINATE", "DELETE", None),
+        ("train", "STANDARD", True, "TERMINATE", None, None),
+        ("rdma", "RESERVATION_BOUND", False, "TERMINATE", "DELETE", None),
+        ("calendar", "RESERVATION_BOUND", False, "TERMINATE", "DELETE", None),
+        ("flex_start", "FLEX_START", False, "TERMINATE", "DELETE", 172_800),
+    ],
+)
+def test_scheduling_follows_the_consumption_model(name, model, restarts, maintenance, ends, run_s):
+    found = scheduling(name)
+    assert (found.provisioning_model, found.automatic_restart, found.on_host_maintenance) == (
+        model,
+        restarts,
+        maintenance,
+    )
+    assert (found.termination_action, found.max_run_s, found.is_preemptible) == (ends, run_s, model == "SPOT")
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_groups_keep_the_rules_that_only_the_api_checks(name):
+    """No size beside an autoscaler or a request; regional steps of 0 or one per zone; shapes that fit what drives the group."""
+    plan, stack = PLANS[name](), lower.run(PLANS[name]())
+    group, booked = stack.compute.group, stack.capacity
+    driven = stack.compute.autoscaler is not None or bool(booked and booked.resize_request)
+    assert (group.size is None) == driven
+    assert group.update.max_surge + group.update.max_unavailable > 0
+    if group.zones is not None:
+        zones = len(plan.location.choice.zones)
+        for step in (group.update.max_surge, group.update.max_unavailable):
+            assert step == 0 or step >= zones
+        assert (group.shape == "EVEN") == (group.update.redistribution == "PROACTIVE")
+        assert stack.compute.autoscaler is None or group.shape in ("EVEN", "BALANCED")
+        assert not group.is_all_or_nothing or group.shape == "ANY_SINGLE_ZONE"
+    if group.is_all_or_nothing or (booked and booked.resize_request):
+        assert (group.on_failure, group.waits, stack.compute.autoscaler) == ("DO_NOTHING", False, None)
+
+
+def test_a_guard_refuses_to_destroy_and_can_be_lifted(terraform):
+    """With the guard Terraform refuses and keeps everything; without it the same stack goes."""
+    guarded = dict(files_of("train"))
+    workspace = terraform(files=guarded)
+    workspace.apply()
+    with pytest.raises(TerraformError, match="prevent_destroy"):
+        workspace.destroy()
+    workspace.write({path: text for path, text in files_of("unguarded").items() if path.endswith(".tf")})
+    workspace.apply()
+    workspace.destroy()
+    assert workspace.state() == {}
+
+
+def test_a_new_image_replaces_the_template_and_nothing_that_holds_data(terraform):
+    workspace = terraform(files=dict(files_of("serve")))
+    workspace.apply()
+    workspace.write({"image.auto.tfvars": 'image = "projects/p/global/images/chat-2"\n'})
+    actions = {address: one for address, one in workspace.plan().actions.items() if one != ("no-op",)}
+    assert actions == {
+        "google_compute_instance_template.main": ("create", "delete"),
+        "google_compute_region_instance_group_manager.main": ("update",),
+    }
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_the_readme_has_commands_that_a_shell_reads_and_addresses_that_exist(name):
+    stack, text = lower.run(PLANS[name]()), files_of(name)["README.md"]
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+    assert subprocess.run(["bash", "-n"], input=blocks, text=True, check=False).returncode == 0
+    named = set(re.findall(r"(?<![\w.])google_[a-z_]+\.[a-z_0-9]+", text))
+    assert named <= {address for address, _ in stack.resources}
+    assert text.index("terraform init") < text.index("terraform apply")
+
+
+def test_guards_in_the_readme_are_the_guards_in_the_files():
+    for name in PLANS:
+        guarded = set()
+        for path, text in files_of(name).items():
+            if path.endswith(".tf"):
+                for body in re.split(r"\n(?=resource )", text):
+                    head = re.search(r'resource "(\w+)" "(\w+)"', body)
+                    if head and "prevent_destroy = true" in body:
+                        guarded.add(".".join(head.groups()))
+        assert guarded == set(lower.run(PLANS[name]()).guide.guards), name
+
+
+def test_everything_waits_for_the_apis_it_needs():
+    """Each resource depends on the project services, by itself or through what it refers to."""
+    for name in PLANS:
+        texts = {}
+        for path, text in files_of(name).items():
+            if path.endswith(".tf"):
+                for body in re.split(r"\n(?=resource |data |output |variable |locals )", text):
+                    head = re.search(r'resource "(\w+)" "(\w+)"', body)
+                    if head:
+                        texts[".".join(head.groups())] = body
+        ready = {"google_project_service.main"}
+        while new := {
+            one
+            for one, body in texts.items()
+            if one not in ready and any(re.search(rf"\b{re.escape(two)}\b", body) for two in ready)
+        }:
+            ready |= new
+        assert set(texts) == ready, name

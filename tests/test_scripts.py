@@ -1,0 +1,230 @@
+"""The boot scripts: clean for shellcheck, and run.sh and mount.sh really run, with a metadata server and tools that only record."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from infragen import emit, lower
+from infragen.decide.model import Program
+from infragen.lower.gce import boot
+from tests.lower.plans import PLANS, serve, train
+
+TEMPLATES = emit.load_templates()
+SHELLCHECK = Path(sys.executable).parent / "shellcheck"
+CURL = r"""#!/bin/bash
+# The last argument is the address; its answer is a file named after it.
+for address; do :; done
+cat >>"$FAKE/input" <&0 2>/dev/null
+echo "$address" >>"$FAKE/asked"
+name="${address//[^A-Za-z0-9]/_}"
+[[ -e "$FAKE/answers/$name" ]] || exit 22
+cat "$FAKE/answers/$name"
+"""
+RECORDER = r"""#!/bin/bash
+# Writes its arguments, each ended by NUL; one line break between calls.
+{ printf '%s\0' "${0##*/}" "$@"; printf '\n'; } >>"$FAKE/calls"
+case "${0##*/}" in
+  mountpoint) [[ -e "$FAKE/mounted${2//\//_}" ]] ;;
+  mount | gcsfuse) for target; do :; done; touch "$FAKE/mounted${target//\//_}" ;;
+  docker) env -0 >"$FAKE/env" ;;
+  cos-extensions) exit 1 ;;
+esac
+"""
+METADATA = "http://metadata.google.internal/computeMetadata/v1/instance/"
+PROCESS_TEXT = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40
+) | st.sampled_from(
+    [
+        "",
+        "$(touch x)",
+        "`id`",
+        "a\nb\n",
+        "\\",
+        "\\n",
+        "\\0101",
+        "\\c",
+        "'\"",
+        "-n",
+        "$HOME",
+        "*",
+        " lead",
+        "trail ",
+        "\r",
+        "\u2028",
+        "%s",
+    ]
+)
+SLOW = settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+
+
+def scripts_of(plan):
+    files = emit.run(lower.run(plan), TEMPLATES)
+    return {path.removeprefix("scripts/"): text for path, text in files.items() if path.startswith("scripts/")}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_shellcheck_finds_nothing(name, tmp_path):
+    for file, text in scripts_of(PLANS[name]()).items():
+        (tmp_path / file).write_text(text, encoding="utf-8")
+    command = [str(SHELLCHECK), "--severity=style", *map(str, sorted(tmp_path.iterdir()))]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.stdout == "" and result.returncode == 0
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_no_value_of_the_plan_is_written_into_a_script(name):
+    """The same kinds of store and program give the same scripts, whatever the values are."""
+    plan = PLANS[name]()
+    other = replace(plan, name="other", project="another-project")
+    if plan.program and plan.program.container:
+        other = replace(other, program=replace(plan.program, container="elsewhere.example/x:1"))
+    assert scripts_of(plan) == scripts_of(other)
+
+
+class Machine:
+    """A machine of which only the scripts are real."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        (folder / "answers").mkdir(parents=True)
+        (folder / "bin").mkdir()
+        tools = ["docker", "gcsfuse", "mount", "mountpoint", "modprobe", "blkid", "mkdir", "sleep"]
+        for name, text in ({"curl": CURL} | dict.fromkeys(tools, RECORDER)).items():
+            (folder / "bin" / name).write_text(text, encoding="utf-8")
+            (folder / "bin" / name).chmod(0o755)
+
+    def answer(self, address, text):
+        name = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in address)
+        (self.folder / "answers" / name).write_text(text, encoding="utf-8", newline="")
+
+    def attribute(self, name, text):
+        self.answer(f"{METADATA}attributes/{name}", text)
+
+    def run(self, script):
+        path = f"{self.folder}/bin:{os.environ['PATH']}"
+        environment = {"PATH": path, "FAKE": str(self.folder), "LC_ALL": "C.UTF-8"}
+        (self.folder / "script.sh").write_text(script, encoding="utf-8")
+        command = ["bash", str(self.folder / "script.sh")]
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, env=environment, capture_output=True, timeout=20, check=False
+        )
+
+    def calls(self, tool):
+        """The argument lists that a tool was called with."""
+        found = (self.folder / "calls").read_bytes().decode().split("\0\n")
+        return [call.split("\0")[1:] for call in found if call.split("\0")[0] == tool]
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return Machine(tmp_path)
+
+
+@SLOW
+@given(st.lists(PROCESS_TEXT, min_size=1, max_size=4), st.lists(PROCESS_TEXT, max_size=3))
+def test_arguments_and_variables_arrive_as_they_are(tmp_path_factory, words, values):
+    """From the descriptor through metadata and the shell to the container: the same characters, and nothing is run."""
+    machine = Machine(tmp_path_factory.mktemp("machine"))
+    env = tuple((f"V{index}", value) for index, value in enumerate(values))
+    plan = replace(serve(), program=Program("img", tuple(words), env, ()), storage=())
+    assert lower.check(plan) == ()
+    machine.attribute("workload-container", "img")
+    machine.attribute("workload-command", "\n".join(boot.line(word) for word in words))
+    machine.attribute("workload-env", "\n".join(boot.line(f"{name}={value}") for name, value in env))
+    result = machine.run(scripts_of(plan)["run.sh"])
+    assert result.returncode == 0, result.stderr
+    started = machine.calls("docker")[-1]
+    image = started.index("img")
+    assert started[image + 1 :] == words
+    flags = started[:image]
+    given_values = [flags[index + 1] for index, flag in enumerate(flags) if flag == "--env"]
+    assert given_values == [f"{name}={value}" for name, value in env]
+
+
+def test_secrets_go_by_the_environment_and_never_by_arguments(machine):
+    plan = replace(serve(), storage=())
+    token = METADATA + "service-accounts/default/token"
+    machine.answer(token, '{"access_token": "t0ken", "expires_in": 3599}')
+    machine.attribute("workload-container", "img")
+    machine.attribute("workload-command", "--serve")
+    machine.attribute("workload-env", "A=1")
+    machine.attribute("workload-secrets", "HF_TOKEN projects/p/secrets/hf-token/versions/latest")
+    secret = "https://secretmanager.googleapis.com/v1/projects/p/secrets/hf-token/versions/latest:access"
+    machine.answer(secret, '{\n  "payload": {\n    "data": "czNjcjN0Cg=="\n  }\n}\n')
+    result = machine.run(scripts_of(plan)["run.sh"])
+    assert result.returncode == 0, result.stderr
+    started = machine.calls("docker")[-1]
+    assert started[started.index("HF_TOKEN") - 1] == "--env"
+    assert not any("s3cr3t" in word or "t0ken" in word for word in started)
+    environment = (machine.folder / "env").read_bytes().decode().split("\0")
+    assert "HF_TOKEN=s3cr3t\n" in environment
+    assert b"s3cr3t" not in result.stdout + result.stderr
+
+
+GROUP = "projects/1/zones/europe-west4-b/instanceGroupManagers/tune-70b"
+MEMBERS = [f"tune-70b-{suffix}" for suffix in ("x9z1", "a0bc", "m5m5", "b1b1", "q2q2", "c3c3", "z8z8", "d4d4")]
+
+
+@pytest.mark.parametrize(("own", "rank"), [("a0bc", 0), ("x9z1", 6)])
+@pytest.mark.parametrize("zonal", [True, False])
+def test_ranks_follow_the_sorted_names(machine, own, rank, zonal):
+    suffix = "europe-west4-b.c.ml.internal" if zonal else "c.ml.internal"
+    machine.answer(METADATA + "service-accounts/default/token", '{"access_token":"t"}')
+    machine.answer(METADATA + "hostname", f"tune-70b-{own}.{suffix}")
+    machine.answer(METADATA + "zone", "projects/1/zones/europe-west4-b")
+    for name, text in {
+        "workload-nodes": "8", "workload-accelerators": "8", "workload-container": "img", "workload-command": "train",
+        "workload-env": "A=1", "created-by": GROUP, "workload-local-ssd": "/mnt/local-ssd",
+        "workload-mounts": "nfs 10.0.0.2:/dataset /mnt/dataset vers=3\nfolder /mnt/dataset/checkpoints /mnt/checkpoints -",
+    }.items():  # fmt: skip
+        machine.attribute(name, text)
+    listing = ",\n".join(
+        f'    {{\n      "instance": "https://www.googleapis.com/compute/v1/projects/ml/zones/europe-west4-b/instances/{one}"\n    }}'
+        for one in MEMBERS
+    )
+    machine.answer(
+        f"https://compute.googleapis.com/compute/v1/{GROUP}/listManagedInstances?maxResults=500&fields=managedInstances(instance)",
+        f'{{\n  "managedInstances": [\n{listing}\n  ]\n}}\n',
+    )
+    result = machine.run(scripts_of(train())["run.sh"])
+    assert result.returncode == 0, result.stderr
+    started = machine.calls("docker")[-1]
+    values = dict(started[index + 1].split("=", 1) for index, word in enumerate(started) if word == "--env")
+    assert values["NODE_RANK"] == values["PET_NODE_RANK"] == str(rank)
+    assert values["MASTER_ADDR"] == f"tune-70b-a0bc.{suffix}"
+    assert (values["NNODES"], values["NPROC_PER_NODE"], values["A"]) == ("8", "8", "1")
+    volumes = [started[index + 1] for index, word in enumerate(started) if word == "--volume"]
+    assert volumes == ["/mnt/dataset:/mnt/dataset", "/mnt/checkpoints:/mnt/checkpoints"]
+
+
+def test_a_bucket_is_mounted_with_its_profile_and_folder(machine):
+    stack = lower.run(PLANS["regional_share"]())
+    lines = [f"{mount.kind} source {mount.target} {mount.options}" for mount in stack.boot.mounts]
+    machine.attribute("workload-local-ssd", "/mnt/local-ssd")
+    machine.attribute("workload-mounts", "\n".join(lines))
+    result = machine.run(scripts_of(PLANS["regional_share"]())["mount.sh"])
+    assert result.returncode == 0, result.stderr
+    dataset, checkpoints = machine.calls("gcsfuse")
+    assert dataset[-2:] == ["source", "/mnt/dataset"]
+    assert {"--profile=aiml-training", "--only-dir=a b,c/v2"} <= set(dataset)
+    assert "--profile=aiml-checkpointing" in checkpoints
+    assert machine.calls("mount")[0] == [
+        "-t", "nfs", "-o", "vers=4.1,hard,timeo=600,retrans=3,nconnect=2,_netdev", "source", "/home/shared",
+    ]  # fmt: skip
+
+
+def test_mounting_again_changes_nothing(machine):
+    machine.attribute("workload-local-ssd", "/mnt/local-ssd")
+    machine.attribute("workload-mounts", "nfs s:/x /mnt/dataset vers=3")
+    script = scripts_of(train())["mount.sh"]
+    machine.run(script)
+    machine.run(script)
+    assert len(machine.calls("mount")) == 1

@@ -1,0 +1,52 @@
+"""The calibration page says what the engine says, and the engine stays near what was published."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from infragen.decide.sizing.facts import SizingFacts
+from infragen.facts.load import Catalog
+
+ROOT = Path(__file__).parents[1]
+CATALOG = Catalog()
+FACTS = SizingFacts(CATALOG)
+
+
+@pytest.fixture(scope="module")
+def calibrate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("calibrate", ROOT / "tools" / "calibrate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["calibrate"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_what_the_engine_says(calibrate: ModuleType) -> None:
+    """On a difference: `python tools/calibrate.py`, and read the diff."""
+    assert calibrate.PAGE.read_text(encoding="utf-8") == calibrate.page(CATALOG, FACTS)
+
+
+def test_published_hours_lie_in_the_predicted_range(calibrate: ModuleType) -> None:
+    cases = calibrate.training_cases(CATALOG, FACTS)
+    assert sum(case.is_inside for case in cases) >= 0.85 * len(cases)
+    for case in cases:
+        assert case.predicted is not None, case.note
+        assert case.predicted.high <= 2.5001 * case.predicted.low
+
+
+def test_published_throughput_lies_in_the_predicted_range(calibrate: ModuleType) -> None:
+    cases = calibrate.serving_cases(CATALOG, FACTS)
+    assert sum(case.is_inside for case in cases) >= 0.85 * len(cases)
+    ranges = [case.predicted for case in cases if case.predicted]
+    assert all(one.high <= 2.5 * one.low for one in ranges)
+
+
+def test_the_predictions_are_not_biased(calibrate: ModuleType) -> None:
+    for cases in (calibrate.training_cases(CATALOG, FACTS), calibrate.serving_cases(CATALOG, FACTS)):
+        ratios = sorted(case.published / case.predicted.expected for case in cases if case.predicted)
+        assert 0.8 < ratios[len(ratios) // 2] < 1.2

@@ -1,0 +1,4 @@
+locals {
+  zone = "a"
+  zone = "b"
+}

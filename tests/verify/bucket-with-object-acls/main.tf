@@ -1,0 +1,8 @@
+resource "google_storage_bucket" "main" {
+  name            = "weights"
+  location        = "EU"
+  deletion_policy = "PREVENT"
+
+  uniform_bucket_level_access = false
+  public_access_prevention    = "enforced"
+}

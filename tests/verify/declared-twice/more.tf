@@ -1,0 +1,8 @@
+variable "zone" {
+  description = "Zone of all machines"
+  type        = string
+}
+
+locals {
+  name = "chat"
+}

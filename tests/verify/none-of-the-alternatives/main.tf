@@ -1,0 +1,3 @@
+resource "google_compute_health_check" "main" {
+  name = "chat"
+}

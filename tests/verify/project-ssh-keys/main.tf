@@ -1,0 +1,13 @@
+resource "google_compute_instance_template" "main" {
+  name_prefix  = "chat-"
+  machine_type = "n2-standard-4"
+  metadata     = { enable-oslogin = "TRUE" }
+
+  disk {
+    source_image = "projects/p/global/images/i"
+  }
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}

@@ -1,0 +1,23 @@
+resource "google_compute_instance_template" "main" {
+  name_prefix  = "chat-"
+  machine_type = "n2-standard-4"
+  metadata     = { enable-oslogin = "TRUE", block-project-ssh-keys = "TRUE" }
+
+  disk {
+    source_image = "projects/p/global/images/i"
+  }
+
+  scheduling {
+    provisioning_model = "SPOT"
+    preemptible        = true
+    automatic_restart  = false
+  }
+
+  reservation_affinity {
+    type = "ANY_RESERVATION"
+  }
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}

@@ -1,0 +1,3 @@
+locals {
+  labels = { team = "a" stage = "b" }
+}

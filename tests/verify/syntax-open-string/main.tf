@@ -1,0 +1,4 @@
+variable "zone" {
+  description = "Where
+  type        = string
+}

@@ -1,0 +1,7 @@
+locals {
+  first = [1,, 2]
+}
+
+locals {
+  second = = 3
+}

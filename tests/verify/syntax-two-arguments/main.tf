@@ -1,0 +1,3 @@
+locals {
+  first = 1 second = 2
+}

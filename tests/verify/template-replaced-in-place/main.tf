@@ -1,0 +1,9 @@
+resource "google_compute_instance_template" "main" {
+  name         = "chat"
+  machine_type = "n2-standard-4"
+  metadata     = { enable-oslogin = "TRUE", block-project-ssh-keys = "TRUE" }
+
+  disk {
+    source_image = "projects/p/global/images/i"
+  }
+}

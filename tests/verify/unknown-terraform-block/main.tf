@@ -1,0 +1,17 @@
+variables "zone" {
+  type = string
+}
+
+resource "google_compute_network" {
+  auto_create_subnetworks = false
+}
+
+variable "zone" {
+  typ = string
+}
+
+output "zone" {
+  description = "Zone of all machines"
+}
+
+zone = "a"

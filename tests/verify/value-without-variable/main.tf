@@ -1,0 +1,4 @@
+variable "zone" {
+  description = "Zone of all machines"
+  type        = string
+}

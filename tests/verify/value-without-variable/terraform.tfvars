@@ -1,0 +1,2 @@
+zone  = "europe-west4-a"
+zonee = "europe-west4-b"
