@@ -12,7 +12,7 @@ from infragen.diagnostics import CATALOGUE
 
 assert pipeline and write and machine_rules  # imported for the rules they enter
 
-STAGES = "DSMTCRGIKNXPVW"
+STAGES = "DSMTCRGIKNXPVWE"
 SOURCES = sorted((ROOT / "infragen").rglob("*.py"))
 
 

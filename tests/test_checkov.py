@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from infragen import emit, lower
+from infragen.diagnostics import Diagnostics
 from tests.examples import EXAMPLES, ROOT, TEMPLATES, compiled
 from tests.lower.plans import PLANS
 
@@ -19,7 +20,7 @@ def report(tmp_path_factory):
     """Checkov over all outputs at once, of the examples and of the plans by hand: starting it costs more than the checks."""
     folder = tmp_path_factory.mktemp("checkov")
     outputs = {example: compiled(example).files for example in EXAMPLES}
-    outputs |= {name: emit.run(lower.run(plan()), TEMPLATES) for name, plan in PLANS.items()}
+    outputs |= {name: emit.run(lower.run(plan()), TEMPLATES, Diagnostics()) for name, plan in PLANS.items()}
     for name, files in outputs.items():
         for path, text in files.items():
             target = folder / name / path

@@ -14,7 +14,7 @@ assert pipeline and write  # imported for the rules they enter
 
 STAGES = {
     "D": "Descriptor", "S": "Sizing", "M": "Machine", "C": "Capacity", "R": "Place", "K": "Ranking", "T": "Storage",
-    "I": "Image", "G": "Group", "N": "Plan", "X": "Cost", "V": "Terraform", "P": "Policy", "W": "Writing",
+    "I": "Image", "G": "Group", "N": "Plan", "X": "Cost", "V": "Terraform", "P": "Policy", "E": "Templates", "W": "Writing",
 }  # fmt: skip
 
 

@@ -88,7 +88,7 @@ def stages(runs: int) -> dict[str, float]:
             workload = timed("load", lambda: descriptor.load(source, diags))
             plan = timed("decide", lambda: decide.run(workload, catalog, today, diags))
             stack = timed("lower", lambda: lower.run(plan))
-            files = timed("emit", lambda: emit.run(stack, templates))
+            files = timed("emit", lambda: emit.run(stack, templates, diags))
             timed("verify", lambda: verify.run(files, diags, catalog.is_accelerator_machine))
     return {name: statistics.median(times[3:]) for name, times in totals.items()}
 

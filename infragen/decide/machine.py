@@ -202,9 +202,25 @@ def boot_disk_taken(need: Need, machine: Machine) -> Miss | None:
     return Miss(f"boots from {takes}; {asked} asked", 0, f"use {takes}", "machine.boot_disk")
 
 
+@rule("M018", "topology-offered", source="https://docs.cloud.google.com/tpu/docs/system-architecture-tpu-vm")
+def topology_offered(need: Need, machine: Machine) -> Miss | None:
+    """Take a slice in a shape that it comes in.
+
+    Why: the chips of a slice are wired as a torus of fixed shapes, each made of a fixed number of VMs of one type.
+    Example: `machine: {topology: 3x3}` rejects every machine type, for no slice has that shape.
+    """
+    asked = need.workload.machine.topology
+    shapes = [one.topology for one in need.catalog.topologies if one.machine_type == machine.record.name]
+    if asked is None or asked in shapes:
+        return None
+    if not shapes:
+        return Miss(f"does not come in slices; topology {asked} asked", path="machine.topology")
+    return Miss(f"comes in slices of {', '.join(shapes)}", 0, f"use one of {', '.join(shapes)}", "machine.topology")
+
+
 RULES = (
     machine_pinned, accelerator_bounds, host_bounds, accelerator_needed, whole_accelerators, lowered_kind, topology_unit,
-    boot_disk_taken,
+    boot_disk_taken, topology_offered,
 )  # fmt: skip
 
 

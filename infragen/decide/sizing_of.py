@@ -229,9 +229,27 @@ def _is_known(name: str, catalog: Catalog) -> bool:
 
 
 @lru_cache(maxsize=2048)
-def _node(box: Machine) -> Node:
+def _node(catalog: Catalog, box: Machine, topology: str | None) -> Node:
     assert box.accelerator is not None
-    return node_of(box.record, box.accelerator, box.fabric, box.vcpus, box.memory_gib)
+    slices = {
+        one.vms
+        for one in catalog.topologies
+        if one.machine_type == box.record.name and topology in (None, one.topology)
+    }
+    return node_of(box.record, box.accelerator, box.fabric, box.vcpus, box.memory_gib, tuple(sorted(slices)))
+
+
+def _vms(need: Need, box: Machine) -> int | None:
+    """Number of VMs that the descriptor asks for: with a topology, `count` is the number of slices."""
+    asked = need.workload.machine
+    if asked.topology is None:
+        return asked.count
+    vms = [
+        one.vms
+        for one in need.catalog.topologies
+        if (one.machine_type, one.topology) == (box.record.name, asked.topology)
+    ]
+    return (asked.count or 1) * vms[0] if vms else asked.count
 
 
 def narrow(need: Need, allowed: Narrowed[Machine]) -> Narrowed[Fit]:
@@ -255,20 +273,26 @@ def narrow(need: Need, allowed: Narrowed[Machine]) -> Narrowed[Fit]:
 def fit(need: Need, box: Machine) -> Fit | Shortfall:
     """How this machine does the work, or the constraint that it misses."""
     workload, facts = need.workload, sizing_facts(need.catalog)
-    count = workload.machine.count
+    count = _vms(need, box)
     if need.shape is None or box.accelerator is None:
         return Fit(box, count or 1)
     if workload.task in SERVING_TASKS:
         is_batch = workload.task == "batch-inference"
         served = size_serving(
-            need.shape, ServeNeed.of(workload.serve, workload.model, is_batch=is_batch), _node(box), facts, count
+            need.shape,
+            ServeNeed.of(workload.serve, workload.model, is_batch=is_batch),
+            _node(need.catalog, box, workload.machine.topology),
+            facts,
+            count,
         )
         return served if isinstance(served, Shortfall) else _served(box, served, facts)
     if workload.task in TRAINING_TASKS:
         trained = size_training(
             need.shape,
-            TrainNeed.of(workload.train, workload.model, workload.task, workload.data),
-            _node(box),
+            TrainNeed.of(
+                workload.train, workload.model, workload.task, workload.data, is_spot=workload.capacity.model == "spot"
+            ),
+            _node(need.catalog, box, workload.machine.topology),
             facts,
             count,
         )

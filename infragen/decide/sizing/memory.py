@@ -157,12 +157,14 @@ def sharded_state(state: StateBytes, parameters: float, ranks: int, sharding: Sh
     )
 
 
-def gathered_bytes(shape: ModelShape, tensor: int, weight: float) -> float:
-    """Transient memory of full sharding: whole layers with weights, and the gradients of one."""
-    largest = max(
-        shape.parameters / max(1, shape.layers), shape.embedding_parameters / (1 if shape.tied_embeddings else 2)
-    )
-    return largest / tensor * (GATHERED_LAYERS * weight + 2.0)
+def gathered_bytes(shape: ModelShape, tensor: int, expert: int, weight: float) -> float:
+    """Transient memory of full sharding: whole layers with weights, and the gradients of one.
+
+    Experts stay where they are when they are spread over ``expert`` devices: each gathers its own.
+    """
+    layer = (shape.dense_parameters - shape.embedding_parameters + shape.expert_parameters / expert) / shape.layers
+    embedding = shape.embedding_parameters / (1 if shape.tied_embeddings else 2)
+    return max(layer, embedding) / tensor * (GATHERED_LAYERS * weight + 2.0)
 
 
 def adapter_parameters(shape: ModelShape, rank: int) -> float:

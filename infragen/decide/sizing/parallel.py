@@ -26,11 +26,13 @@ from infragen.decide.sizing.shape import ModelShape
 
 RECOMPUTE_SPEED: dict[Recompute, float] = {"none": 1.0, "selective": 0.97, "full": 0.77}  # Korthikanti: 33 % more FLOPs
 DP_OVERLAP, FSDP_OVERLAP = 0.67, 0.8  # share of compute time that can hide communication
+ORDINARY_OVERLAP = 0.5  # of that share, where the host's processors move the data
 MAX_INTERLEAVE = 8  # virtual pipeline stages per device
 TYPICAL_BUBBLE = 0.93  # what published efficiencies already contain
 OFFLOAD_SPEED = 0.7  # of a step whose optimizer runs on the host
 CP_FROM_TOKENS = 16_384  # shorter sequences are never split over devices
 MAX_MICRO_BATCH = 32
+BETTER = 1.01  # times the speed of a simpler layout that a wider one must reach
 GOOD_SPEED = 0.90  # of an unhindered step; below it wider splits are looked at
 LAYOUTS_AFTER_FIRST = 2  # wider splits looked at once something good fits
 
@@ -48,19 +50,15 @@ class Task:
     frozen_expert_bytes: float
     flops_per_token: float
     weight_bytes: float  # of a weight while computing
-    recomputes: tuple[Recompute, ...]
+    attempts: tuple[tuple[Recompute, bool], ...]  # (recomputation, loss in chunks), in the order in which to try them
     shardings: tuple[Sharding, ...]
     micro_batch: int | None
     is_offloaded: bool
     layer_bytes: dict[Recompute, tuple[float, float]]  # activations per token: (kept per layer, of the layer worked on)
     logit_words: int
+    end_parameters: float  # of the input embedding, which one pipeline stage holds
     overhead: RuntimeOverhead
     fragmentation: float
-
-    @property
-    def attempts(self) -> tuple[tuple[Recompute, bool], ...]:
-        """(recomputation, loss in chunks) in the order in which they are tried; chunks are the last resort."""
-        return (*((one, False) for one in self.recomputes), (self.recomputes[-1], True))
 
 
 def layer_bytes(shape: ModelShape) -> dict[Recompute, tuple[float, float]]:
@@ -102,8 +100,8 @@ def splits(task: Task, node: Node, devices: int) -> Iterator[tuple[int, int, int
         (t * p * c, p, c, t)
         for t in tensors
         for p in (1, 2, 4, 8, 16, 32, 64)
-        # a pipeline only joins what the fast domain cannot
-        if p <= max(1, shape.layers // 2) and (p == 1 or t == tensors[-1] or not node.is_switched)
+        # a pipeline joins what the fast domain cannot; without one it takes the place of tensor parallelism
+        if p <= max(1, shape.layers // 2) and (p == 1 or t == (tensors[-1] if node.is_switched else 1))
         for c in contexts
         if t * p * c <= devices and devices % (t * p * c) == 0
     ]
@@ -130,9 +128,12 @@ def best_layout(task: Task, node: Node, vms: int, batch_tokens: float, compute_f
     devices = vms * node.devices
     most_sequences = batch_tokens / task.sequence
     usable = node.usable_bytes * (1 - task.fragmentation)
+    unhindered = OFFLOAD_SPEED if task.is_offloaded else 1.0
     best: Layout | None = None
     patience = LAYOUTS_AFTER_FIRST
     for tensor, pipeline, context in splits(task, node, devices):
+        if best is not None and best.speed * BETTER >= unhindered:
+            break
         if best is not None and best.speed > GOOD_SPEED:
             patience -= 1
             if patience < 0:
@@ -146,7 +147,7 @@ def best_layout(task: Task, node: Node, vms: int, batch_tokens: float, compute_f
             tensor, pipeline, context, data, data * context, accumulate,
             math.ceil(task.shape.layers / pipeline) * in_flight, task.sequence / context,
         )  # fmt: skip
-        for found in _layouts(task, node, vms, split, usable, compute_flops, best.speed * 1.01 if best else 0.0):
+        for found in _layouts(task, node, vms, split, usable, compute_flops, best.speed * BETTER if best else 0.0):
             if best is None or found.speed > best.speed:
                 best = found
     return best
@@ -157,6 +158,9 @@ def _layouts(
 ) -> Iterator[Layout]:
     """Layouts of one split that fit and are faster than ``to_beat``: per sharding the one that recomputes least."""
     least = _least_activations(task, split)
+    tightest = state_parts(task, node, split.tensor, split.pipeline, split.shards, task.shardings[-1])
+    if usable - tightest.total < least:
+        return
     for sharding in task.shardings:
         fixed = state_parts(task, node, split.tensor, split.pipeline, split.shards, sharding)
         room = usable - fixed.total
@@ -172,7 +176,7 @@ def _layouts(
                 exposed = exposed_share(task, node, vms, split, sharding, micro * split.tokens, count, compute_flops)
                 speed = best_speed * (1 - exposed)
                 if speed > to_beat:
-                    to_beat = speed * 1.01
+                    to_beat = speed * BETTER
                     yield Layout(
                         tensor=split.tensor,
                         pipeline=split.pipeline,
@@ -192,7 +196,7 @@ def _layouts(
 
 
 def _least_activations(task: Task, split: _Split) -> float:
-    per_token = activations_per_token(task, split.tensor, split.layers, task.recomputes[-1], is_loss_chunked=True)
+    per_token = activations_per_token(task, split.tensor, split.layers, task.attempts[-1][0], is_loss_chunked=True)
     return per_token * split.tokens * (task.micro_batch or 1)
 
 
@@ -223,6 +227,8 @@ def state_parts(task: Task, node: Node, tensor: int, pipeline: int, shards: int,
     split = stage_share(task.shape.layers, pipeline) / tensor
     expert = expert_degree(task, node, tensor, shards)
     dense, experts = task.trained_dense * split, task.trained_experts * split / expert
+    if pipeline > 1 and task.trained_experts + task.trained_dense == task.shape.parameters:
+        dense += task.end_parameters * (1 / tensor - split)  # the first stage holds the whole input embedding
     state, weight_ranks = task.state, shards if sharding == "zero-3" else 1
     gradient_ranks = shards if sharding in ("zero-2", "zero-3") else 1
     expert_ranks = max(1, shards // expert)
@@ -230,7 +236,9 @@ def state_parts(task: Task, node: Node, tensor: int, pipeline: int, shards: int,
     graded = dense / gradient_ranks + experts / (expert_ranks if gradient_ranks > 1 else 1)
     stepped = dense / shards + experts / expert_ranks
     frozen = (task.frozen_dense_bytes + task.frozen_expert_bytes) * split / weight_ranks
-    transient = gathered_bytes(task.shape, tensor, task.weight_bytes) if sharding == "zero-3" and shards > 1 else 0.0
+    transient = (
+        gathered_bytes(task.shape, tensor, expert, task.weight_bytes) if sharding == "zero-3" and shards > 1 else 0.0
+    )
     weights = trained * state.weights + frozen
     return Parts(
         weights=weights + transient,
@@ -269,15 +277,17 @@ def exposed_share(
     busy = task.flops_per_token * micro_tokens / (model_ranks * compute_flops)  # one micro-batch
     step = busy * count
     waiting = 0.0
+    is_ordinary = vms > 1 and not node.accelerator_gbps and node.domain < vms * node.devices
+    overlap = ORDINARY_OVERLAP if is_ordinary else 1.0
     ring = _ring_s_per_byte(node, vms, model_ranks, split.shards)
     if ring:
         trained = (task.trained_dense + task.trained_experts) / model_ranks
         frozen = (task.frozen_dense_bytes + task.frozen_expert_bytes) / model_ranks
         if sharding == "zero-3":
             moved = 2 * (trained * task.weight_bytes + frozen) + trained * task.state.gradients
-            waiting = max(0.0, ring * moved - FSDP_OVERLAP * busy) * count
+            waiting = max(0.0, ring * moved - overlap * FSDP_OVERLAP * busy) * count
         else:
-            waiting = max(0.0, 2 * ring * trained * task.state.gradients - DP_OVERLAP * step)
+            waiting = max(0.0, 2 * ring * trained * task.state.gradients - overlap * DP_OVERLAP * step)
     if split.tensor > 1 and not node.is_switched and node.link_bytes_s:
         hidden_bytes = 2 * task.shape.hidden_size
         reduces = 4 * task.shape.layers / split.pipeline * 2 * (split.tensor - 1) / split.tensor

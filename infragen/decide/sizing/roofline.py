@@ -28,7 +28,6 @@ class Replica:
     rest_bytes: float  # read at every step
     expert_bytes: float  # read as far as the batch visits them
     kv_read_bytes: float  # of one mean-length request, replication over devices included
-    kv_bytes: float
     arithmetic: Arithmetic
     input_tokens: int
     output_tokens: int

@@ -11,86 +11,18 @@ from dataclasses import dataclass, replace
 
 from infragen.decide.model import Margin, Memory, Range
 from infragen.decide.sizing.facts import SizingFacts
-from infragen.decide.sizing.memory import (
-    Parts,
-    kv_bytes,
-    overhead_bytes,
-    serving_activation_bytes,
-    stage_share,
-)
 from infragen.decide.sizing.node import Node, Shortfall, context_shortfall
-from infragen.decide.sizing.precision import Arithmetic, expert_bytes, rest_bytes, serving_arithmetic, weight_bytes
-from infragen.decide.sizing.roofline import Replica, Speed, band_of, efficiency
+from infragen.decide.sizing.precision import Arithmetic, serving_arithmetic, weight_bytes
+from infragen.decide.sizing.replica import ServingLayout, layouts
+from infragen.decide.sizing.roofline import Speed, efficiency
 from infragen.decide.sizing.shape import ModelShape
-from infragen.descriptor.model import Model, Serve
+from infragen.decide.sizing.traffic import ServeNeed, Traffic, traffic_of
 from infragen.units import GIB
 
-DEFAULT_INPUT_TOKENS, DEFAULT_OUTPUT_TOKENS = 1000, 250
+__all__ = ["MAX_SEQUENCES", "ServeNeed", "ServingFit", "size_serving"]
+
 UTILISATION = 0.85  # of a replica's capacity at the peak rate: room for bursts
 MAX_SEQUENCES = 1024  # that an engine schedules at once; vLLM's default on large accelerators
-SPANNING_DEVICES = 8  # accelerators of a VM from which on a replica may span several
-MAX_REPLICA_VMS = 32  # VMs that one replica may span
-
-
-@dataclass(frozen=True, slots=True)
-class ServeNeed:
-    """What is asked of serving. None: not said."""
-
-    precision: str | None = None
-    kv_precision: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    max_context_tokens: int | None = None
-    gpu_memory_utilization: float = 0.90
-    requests_per_second: float | None = None
-    concurrent_requests: int | None = None
-    requests: float | None = None  # in all: batch inference
-    deadline_s: float | None = None
-    ttft_ms: float | None = None
-    tpot_ms: float | None = None
-    replicas_min: int | None = None
-    replicas_max: int | None = None
-    is_batch: bool = False
-
-    @classmethod
-    def of(cls, serve: Serve | None, model: Model | None, *, is_batch: bool = False) -> "ServeNeed":
-        """The need of a descriptor's sections."""
-        serve, model = serve or Serve(), model or Model()
-        return cls(
-            precision=model.precision,
-            kv_precision=model.kv_precision,
-            input_tokens=serve.input_tokens,
-            output_tokens=serve.output_tokens,
-            max_context_tokens=serve.max_context_tokens,
-            gpu_memory_utilization=serve.gpu_memory_utilization,
-            requests_per_second=serve.requests_per_second,
-            concurrent_requests=serve.concurrent_requests,
-            requests=serve.requests,
-            deadline_s=serve.deadline,
-            ttft_ms=serve.ttft_ms,
-            tpot_ms=serve.tpot_ms,
-            replicas_min=serve.replicas.min if serve.replicas else None,
-            replicas_max=serve.replicas.max if serve.replicas else None,
-            is_batch=is_batch,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """A `ServeNeed` with its gaps filled, and the words for how."""
-
-    input_tokens: int
-    output_tokens: int
-    context_tokens: int  # of the longest request
-    rate: float | None  # requests per second at the peak
-    concurrency: int | None
-    kv_format: str
-    assumptions: tuple[str, ...]
-
-    @property
-    def request_tokens(self) -> int:
-        """What a typical request occupies at its end."""
-        return self.input_tokens + self.output_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,65 +52,6 @@ class ServingFit:
     assumptions: tuple[str, ...]
 
 
-def traffic_of(shape: ModelShape, need: ServeNeed) -> Traffic:
-    """The need with its gaps filled by stated defaults."""
-    notes: list[str] = []
-    tokens_in, tokens_out, context = need.input_tokens, need.output_tokens, need.max_context_tokens
-    limit = context or shape.max_context_tokens or math.inf
-    if tokens_in is None:
-        tokens_in = int(max(1, min(DEFAULT_INPUT_TOKENS, limit * 0.8)))
-        if shape.is_generative and tokens_out is not None:
-            tokens_in = int(max(1, min(tokens_in, limit - tokens_out)))
-        notes.append(f"prompts of {tokens_in} tokens, as none are given")
-    if not shape.is_generative:
-        tokens_out = 0
-    elif tokens_out is None:
-        tokens_out = int(max(1, min(DEFAULT_OUTPUT_TOKENS, limit - tokens_in if limit > tokens_in else 1)))
-        notes.append(f"answers of {tokens_out} tokens, as none are given")
-    longest = max(context or 0, tokens_in + tokens_out)
-    rate = need.requests_per_second
-    if need.is_batch and need.requests and need.deadline_s:
-        rate = need.requests / need.deadline_s
-    if rate is None and need.concurrent_requests is None and not need.is_batch:
-        notes.append("no traffic is given: one replica, with memory for one request of the longest context")
-    if need.concurrent_requests is not None and need.input_tokens is None and context:
-        tokens_in, tokens_out = context - min(tokens_out, context - 1), min(tokens_out, context - 1)
-    return Traffic(
-        input_tokens=tokens_in,
-        output_tokens=tokens_out,
-        context_tokens=longest,
-        rate=rate,
-        concurrency=need.concurrent_requests,
-        kv_format=need.kv_precision or "bf16",
-        assumptions=tuple(notes),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """One way to lay a replica over devices, with the memory and the speed that it has."""
-
-    tensor: int
-    pipeline: int
-    vms: int  # that one replica spans
-    per_vm: float  # replicas in one VM
-    fixed: Parts  # bytes per device without cache
-    kv_request: float  # bytes per device of a typical request
-    kv_longest: float
-    budget: float  # bytes per device that the engine may use
-    replica: Replica
-
-    @property
-    def room(self) -> float:
-        """Bytes per device that are left for the cache."""
-        return self.budget - self.fixed.total
-
-    @property
-    def memory_batch(self) -> int:
-        """Typical requests that the cache holds at once."""
-        return int(min(1e9, self.room / self.kv_request)) if self.kv_request > 0 else 1_000_000
-
-
 def size_serving(
     shape: ModelShape, need: ServeNeed, node: Node, facts: SizingFacts, nodes: int | None = None
 ) -> ServingFit | Shortfall:
@@ -195,7 +68,7 @@ def size_serving(
     best: ServingFit | None = None
     nearest: Shortfall | None = None
     spanning = 0
-    for layout in _layouts(shape, need, traffic, node, arithmetic, facts, nodes):
+    for layout in layouts(shape, need, traffic, node, arithmetic, facts, nodes):
         if best is not None and layout.vms > spanning:
             break  # a replica over more VMs is only for what fewer VMs cannot hold
         spanning = layout.vms
@@ -223,105 +96,12 @@ def _no_layout(shape: ModelShape, node: Node) -> Shortfall:
     )  # fmt: skip
 
 
-def degrees(shape: ModelShape, node: Node) -> Iterator[tuple[int, int, int]]:
-    """(tensor, pipeline, VMs) of every legal layout of a replica, fewest VMs first."""
-    inside = [d for d in (1, 2, 4, 8, 16) if d <= node.devices and (d == 1 or shape.kind != "diffusion")]
-    splits = [t for t in (1, 2, 4, 8, 16, 32, 64) if t <= node.domain and shape.attention_heads % t == 0]
-    for devices in inside:
-        for tensor in reversed(splits):
-            pipeline = devices // tensor
-            if tensor * pipeline != devices or pipeline > shape.layers:
-                continue
-            # inside a switched node a pipeline only serves what tensor parallelism cannot split
-            if pipeline == 1 or not node.is_switched or shape.attention_heads % (tensor * 2):
-                yield tensor, pipeline, 1
-    if shape.kind == "diffusion" or (node.devices < SPANNING_DEVICES and node.domain <= node.devices):
-        return  # a replica over several small machines is what a larger machine is for
-    widest = max((t for t in splits if t <= node.devices), default=1)
-    for vms in range(2, MAX_REPLICA_VMS + 1):
-        if node.slice_vms and vms not in node.slice_vms:
-            continue
-        devices = vms * node.devices
-        if devices in splits:
-            yield devices, 1, vms
-        if devices // widest <= shape.layers and devices % widest == 0:
-            yield widest, devices // widest, vms
-
-
-def _layouts(
-    shape: ModelShape,
-    need: ServeNeed,
-    traffic: Traffic,
-    node: Node,
-    arithmetic: Arithmetic,
-    facts: SizingFacts,
-    nodes: int | None,
-) -> Iterator[_Layout]:
-    """Every legal layout that is not hopeless by the weight of the model alone, fewest VMs first."""
-    stored = arithmetic.stored
-    weights = weight_bytes(shape, stored)
-    rest, experts = rest_bytes(shape, stored), expert_bytes(shape, stored)
-    budget = node.usable_bytes * need.gpu_memory_utilization
-    value_bytes = facts.formats[traffic.kv_format].bytes_per_value
-    overhead = facts.overheads[node.accelerator.kind]
-    band = band_of(node, facts)
-    activations = serving_activation_bytes(shape, min(2048.0, max(64.0, traffic.context_tokens * 8.0)))
-    kv_one = kv_bytes(shape, traffic.request_tokens, value_bytes)
-    kv_mean = kv_bytes(shape, traffic.input_tokens + traffic.output_tokens / 2, value_bytes)
-    fewest = min(nodes or MAX_REPLICA_VMS, MAX_REPLICA_VMS)
-    hopeless, is_offered = None, False
-    for tensor, pipeline, vms in degrees(shape, node):
-        if vms > fewest:
-            break
-        devices = tensor * pipeline
-        is_hopeless = weights / devices > budget
-        if is_hopeless and hopeless is not None and hopeless.tensor * hopeless.pipeline >= devices:
-            continue
-        layout = _Layout(
-            tensor=tensor,
-            pipeline=pipeline,
-            vms=vms,
-            per_vm=node.devices // devices if vms == 1 else 1 / vms,
-            fixed=Parts(
-                weights=weights / tensor * stage_share(shape.layers, pipeline),
-                activations=activations,
-                overhead=overhead_bytes(overhead, devices),
-            ),
-            kv_request=kv_bytes(shape, traffic.request_tokens, value_bytes, tensor, pipeline),
-            kv_longest=kv_bytes(shape, traffic.context_tokens, value_bytes, tensor, pipeline),
-            budget=budget,
-            replica=Replica(
-                shape=shape,
-                node=node,
-                tensor=tensor,
-                pipeline=pipeline,
-                vms=vms,
-                rest_bytes=rest,
-                expert_bytes=experts,
-                kv_read_bytes=kv_mean
-                * (tensor * kv_bytes(shape, 16, 1.0, tensor) / max(1.0, kv_bytes(shape, 16, 1.0))),
-                kv_bytes=kv_one,
-                arithmetic=arithmetic,
-                input_tokens=traffic.input_tokens,
-                output_tokens=traffic.output_tokens,
-                band=band,
-            ),
-        )
-        if is_hopeless:
-            hopeless = layout
-            continue
-        is_offered = True
-        yield layout
-    if hopeless is not None and not is_offered:
-        yield hopeless  # so that the refusal says by how much
-
-
 def _fit(
     shape: ModelShape,
     need: ServeNeed,
     traffic: Traffic,
     node: Node,
-    layout: _Layout,
+    layout: ServingLayout,
     arithmetic: Arithmetic,
     nodes: int | None,
 ) -> ServingFit | Shortfall:
@@ -377,7 +157,7 @@ def _fit(
     )
 
 
-def _memory_shortfall(traffic: Traffic, node: Node, layout: _Layout) -> Shortfall:
+def _memory_shortfall(traffic: Traffic, node: Node, layout: ServingLayout) -> Shortfall:
     needed, budget = (layout.fixed.total + layout.kv_longest) / GIB, layout.budget / GIB
     devices = layout.tensor * layout.pipeline
     where = f"{devices} × {node.accelerator.name}" if devices > 1 else f"one {node.accelerator.name}"
@@ -390,7 +170,7 @@ def _memory_shortfall(traffic: Traffic, node: Node, layout: _Layout) -> Shortfal
     )  # fmt: skip
 
 
-def _allowed_batch(need: ServeNeed, traffic: Traffic, layout: _Layout, expected: Speed) -> int | Shortfall:
+def _allowed_batch(need: ServeNeed, traffic: Traffic, layout: ServingLayout, expected: Speed) -> int | Shortfall:
     """The largest batch that memory, the scheduler and the latency limits allow; latencies are the expected ones."""
     most = max(1, min(MAX_SEQUENCES, layout.memory_batch))
     limits = [
@@ -417,7 +197,13 @@ def _allowed_batch(need: ServeNeed, traffic: Traffic, layout: _Layout, expected:
 
 
 def _replicas(
-    need: ServeNeed, traffic: Traffic, layout: _Layout, expected: Speed, allowed: int, nodes: int | None, unit: int
+    need: ServeNeed,
+    traffic: Traffic,
+    layout: ServingLayout,
+    expected: Speed,
+    allowed: int,
+    nodes: int | None,
+    unit: int,
 ) -> tuple[int, int] | Shortfall:
     """(VMs, replicas on them) that carry the traffic."""
     wanted = max(1, need.replicas_min or 1)
@@ -487,7 +273,7 @@ def _widened(range: Range | None, factor: float = 1.15) -> Range | None:
 def _margins(
     need: ServeNeed,
     traffic: Traffic,
-    layout: _Layout,
+    layout: ServingLayout,
     memory: Memory,
     ttft: Range | None,
     tpot: Range | None,
@@ -502,7 +288,7 @@ def _margins(
         yield Margin("rate", traffic.rate, capacity, "requests/s")
 
 
-def _binding(margins: tuple[Margin, ...], layout: _Layout, expected: Speed, allowed: int, batch: int) -> str:
+def _binding(margins: tuple[Margin, ...], layout: ServingLayout, expected: Speed, allowed: int, batch: int) -> str:
     """The constraint that stops this plan from being smaller."""
     tightest = min(margins, key=lambda margin: margin.share)
     if tightest.share < 0.10 and tightest.constraint != "rate":

@@ -11,87 +11,33 @@ from dataclasses import dataclass
 
 from infragen.decide.model import CheckpointPlan, Margin, Memory, Range
 from infragen.decide.sizing.checkpoint import Saving, lost_share, saving
-from infragen.decide.sizing.facts import OptimizerState, SizingFacts, TrainingBand
-from infragen.decide.sizing.memory import Recompute, Sharding, StateBytes, adapter_parameters, state_bytes
-from infragen.decide.sizing.node import Node, Shortfall, context_shortfall
+from infragen.decide.sizing.facts import SizingFacts
+from infragen.decide.sizing.memory import Recompute, Sharding
+from infragen.decide.sizing.node import Node, Shortfall
 from infragen.decide.sizing.parallel import (
     Layout,
-    Task,
     activations_per_token,
     best_layout,
-    layer_bytes,
     splits,
     state_parts,
 )
-from infragen.decide.sizing.precision import Arithmetic, expert_bytes, rest_bytes, training_arithmetic, weight_bytes
+from infragen.decide.sizing.precision import weight_bytes
+from infragen.decide.sizing.replica import SPANNING_DEVICES
+from infragen.decide.sizing.run import Run, TrainNeed, prepared
 from infragen.decide.sizing.shape import ModelShape
-from infragen.descriptor.model import Data, Model, Train
 from infragen.units import GIB, HOUR_S, MIB
 
-DEFAULT_SEQUENCE, DEFAULT_RANK = 4096, 16
+__all__ = ["TrainNeed", "TrainingFit", "ladder", "run_hours", "size_training"]
+
 MAX_VMS = 4096
-SMALL_MODEL, LARGE_MODEL = 3e9, 60e9  # active parameters
-LONG_CONTEXT = 32_768  # tokens
 LARGE_CLUSTER, LARGE_CLUSTER_GOODPUT = 256, 0.97
 SPOT_GOODPUT = 0.88  # of the goodput on machines that are not preempted
-ADAPTER_UNPACKING = 0.8  # of the rate, where the base is unpacked on the fly
 TOKEN_BYTES = 4.0  # of a tokenised data set
 HOST_RESERVE_GIB = 16.0  # operating system, loader, runtime
-OFFLOAD_SAFETY = 1.5  # DeepSpeed's estimate of host buffers
-MOST_EXPOSED = 0.5  # share of a step that may wait for the network before more VMs are pointless
+MOST_EXPOSED = 0.25  # share of a step that may wait for the network before more VMs are pointless
+SMALL_STATE = 1e9  # trained parameters whose gradients any network carries
+MOST_ORDINARY_VMS = 32  # that train a whole model over an ordinary network
 WIDEST = 2.5  # highest over lowest hours
-
-
-@dataclass(frozen=True, slots=True)
-class TrainNeed:
-    """What is asked of a training run. None: not said."""
-
-    method: str = "full"
-    precision: str | None = None
-    tokens: float | None = None
-    sequence_length: int | None = None
-    global_batch_tokens: float | None = None
-    deadline_s: float | None = None
-    checkpoint_every_s: float | None = None
-    checkpoints_kept: int = 3
-    optimizer: str = "adamw"
-    optimizer_precision: str | None = None
-    micro_batch: int | None = None
-    recompute: Recompute | None = None
-    sharding: str | None = None
-    is_offloaded: bool = False
-    lora_rank: int | None = None
-    is_finetune: bool = False
-    is_spot: bool = False
-    dataset_bytes: float | None = None
-
-    @classmethod
-    def of(
-        cls, train: Train | None, model: Model | None, task: str, data: Data | None = None, *, is_spot: bool = False
-    ) -> "TrainNeed":
-        """The need of a descriptor's sections."""
-        train, model = train or Train(), model or Model()
-        is_finetune = task == "finetune"
-        return cls(
-            method=train.method or ("lora" if is_finetune else "full"),
-            precision=model.precision,
-            tokens=train.tokens,
-            sequence_length=train.sequence_length,
-            global_batch_tokens=train.global_batch_tokens,
-            deadline_s=train.deadline,
-            checkpoint_every_s=train.checkpoint.every if train.checkpoint else None,
-            checkpoints_kept=train.checkpoint.keep if train.checkpoint else 3,
-            optimizer=train.optimizer or "adamw",
-            optimizer_precision=train.optimizer_precision,
-            micro_batch=train.micro_batch,
-            recompute=train.recompute,
-            sharding=train.sharding,
-            is_offloaded=train.offload,
-            lora_rank=train.lora_rank,
-            is_finetune=is_finetune,
-            is_spot=is_spot,
-            dataset_bytes=data.size if data else None,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,30 +71,11 @@ class TrainingFit:
     assumptions: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Everything about the run that does not depend on the number of machines."""
-
-    task: Task
-    need: TrainNeed
-    node: Node
-    band: TrainingBand
-    arithmetic: Arithmetic
-    peak: float  # FLOP/s of one device
-    mfu: tuple[float, float, float]
-    speedup: float  # tokens per second beyond what MFU at this peak says
-    batch_tokens: float
-    most_batch_tokens: float
-    checkpoint_bytes: float
-    host_bytes: float  # of all VMs together
-    assumptions: tuple[str, ...]
-
-
 def size_training(
     shape: ModelShape, need: TrainNeed, node: Node, facts: SizingFacts, nodes: int | None = None
 ) -> TrainingFit | Shortfall:
     """The fastest layout on the fewest VMs (or on ``nodes`` of them) that meets the deadline, or why there is none."""
-    run = _prepared(shape, need, node, facts)
+    run = prepared(shape, need, node, facts)
     if isinstance(run, Shortfall):
         return run
     if nodes is not None:
@@ -160,12 +87,12 @@ def size_training(
             return found
         if nearest is None or found.constraint == "batch" or found.distance <= nearest.distance:
             nearest = found
-        if found.constraint in ("batch", "host-memory"):
+        if found.constraint in ("batch", "host-memory") or (found.constraint == "interconnect" and found.unit == "VMs"):
             break
     return nearest or _too_many(run)
 
 
-def _too_many(run: _Run) -> Shortfall:
+def _too_many(run: Run) -> Shortfall:
     least = _least_vms(run)
     return Shortfall(
         "deadline" if run.need.deadline_s else "memory", least, MAX_VMS, "VMs",
@@ -174,165 +101,12 @@ def _too_many(run: _Run) -> Shortfall:
     )  # fmt: skip
 
 
-def _prepared(shape: ModelShape, need: TrainNeed, node: Node, facts: SizingFacts) -> _Run | Shortfall:
-    """The run with all defaults filled, or why this chip cannot do it."""
-    is_adapter = need.method in ("lora", "qlora")
-    # of an adapter run, the descriptor's precision is that of the frozen base
-    asked = None if is_adapter and need.precision not in ("fp16", "fp32", "bf16") else need.precision
-    arithmetic = training_arithmetic(node.accelerator, asked, facts)
-    if isinstance(arithmetic, Shortfall):
-        return arithmetic
-    if arithmetic.peak_flops is None:
-        return Shortfall(
-            "precision", 1, 0, "figure",
-            f"no peak of {node.accelerator.name} in {arithmetic.computed} is known",
-            "use an accelerator whose figures are known",
-        )  # fmt: skip
-    band = facts.training.get(node.accelerator.architecture) or facts.training[node.accelerator.kind]
-    notes = [*shape.assumptions, *arithmetic.assumptions]
-    sequence = need.sequence_length
-    if sequence is None:
-        sequence = int(min(DEFAULT_SEQUENCE, shape.max_context_tokens or DEFAULT_SEQUENCE))
-        notes.append(f"sequences of {sequence} tokens, as none are given")
-    too_long = context_shortfall(shape, sequence, notes)
-    if too_long is not None:
-        return too_long
-    state, trained, checkpoint = _state(shape, need, arithmetic, facts, notes)
-    frozen_dense, frozen_experts = _frozen(shape, need, arithmetic, facts) if is_adapter else (0.0, 0.0)
-    attention = 3.0 * shape.attention_flops(sequence) / sequence
-    flops = (4.0 if is_adapter else 6.0) * shape.active_parameters + attention
-    batch, most = _batch(shape, need, sequence, notes)
-    overhead = facts.overheads[node.accelerator.kind]
-    task = Task(
-        shape=shape,
-        sequence=sequence,
-        state=state,
-        trained_dense=trained if is_adapter else shape.dense_parameters,
-        trained_experts=0.0 if is_adapter else shape.expert_parameters,
-        frozen_dense_bytes=frozen_dense,
-        frozen_expert_bytes=frozen_experts,
-        flops_per_token=flops,
-        weight_bytes=min(2.0, arithmetic.stored.bytes_per_weight) if arithmetic.computed != "fp32" else 4.0,
-        recomputes=(need.recompute,) if need.recompute else ("none", "selective", "full"),
-        shardings=_shardings(need),
-        micro_batch=need.micro_batch,
-        is_offloaded=need.is_offloaded,
-        layer_bytes=layer_bytes(shape),
-        logit_words=shape.vocabulary if shape.kind != "diffusion" else 0,
-        overhead=overhead,
-        fragmentation=overhead.fragmentation_share,
-    )
-    factor = _band_factor(shape, sequence, band)
-    if need.method == "qlora":
-        factor *= ADAPTER_UNPACKING
-    is_fp8 = arithmetic.stored.format == "fp8"
-    mfu = (band.step_mfu_low, band.step_mfu_expected, band.step_mfu_high)
-    return _Run(
-        task=task,
-        need=need,
-        node=node,
-        band=band,
-        arithmetic=arithmetic,
-        peak=arithmetic.peak_flops * node.share,
-        mfu=(mfu[0] * factor, mfu[1] * factor, min(mfu[2] * factor, band.matmul_ceiling)),
-        speedup=band.fp8_speedup if is_fp8 else 1.0,
-        batch_tokens=batch,
-        most_batch_tokens=most,
-        checkpoint_bytes=checkpoint,
-        host_bytes=_host_bytes(shape, need, facts),
-        assumptions=tuple(notes),
-    )
-
-
-def _state(
-    shape: ModelShape, need: TrainNeed, arithmetic: Arithmetic, facts: SizingFacts, notes: list[str]
-) -> tuple[StateBytes, float, float]:
-    """(bytes per trained parameter, trained parameters, bytes of a checkpoint)."""
-    precision = need.optimizer_precision or "fp32"
-    optimizer: OptimizerState = facts.optimizers[(need.optimizer, precision)]
-    weight = 4.0 if arithmetic.stored.format == "fp32" else 2.0
-    state = state_bytes(optimizer, weight, weight)
-    if need.method in ("lora", "qlora"):
-        rank = need.lora_rank or DEFAULT_RANK
-        if need.lora_rank is None:
-            notes.append(f"adapters of rank {rank} on all linear layers")
-        trained = adapter_parameters(shape, rank)
-    else:
-        trained = shape.parameters
-    return state, trained, trained * (state.weights + state.optimizer)
-
-
-def _frozen(shape: ModelShape, need: TrainNeed, arithmetic: Arithmetic, facts: SizingFacts) -> tuple[float, float]:
-    """Bytes of the base model that adapters train on: (dense part, experts)."""
-    stored = arithmetic.stored
-    if need.method == "qlora":
-        stored = facts.formats["nf4"]
-    elif need.precision in ("fp8", "int8"):
-        stored = facts.formats[need.precision]
-    return rest_bytes(shape, stored), expert_bytes(shape, stored)
-
-
-def _shardings(need: TrainNeed) -> tuple[Sharding, ...]:
-    """What data-parallel ranks may share, least first."""
-    match need.sharding:
-        case "zero-1":
-            return ("zero-1",)
-        case "zero-2":
-            return ("zero-2",)
-        case "zero-3" | "fsdp":
-            return ("zero-3",)
-        case _:
-            return ("zero-1", "zero-2", "zero-3")
-
-
-def _batch(shape: ModelShape, need: TrainNeed, sequence: int, notes: list[str]) -> tuple[float, float]:
-    """(tokens per optimizer step, most that may be taken to use more machines)."""
-    if need.global_batch_tokens is not None:
-        batch = max(float(sequence), need.global_batch_tokens)
-        return batch, batch
-    if need.is_finetune:
-        batch, most = max(64.0 * sequence, 0.25e6), 4e6
-    elif shape.active_parameters < 1e9:
-        batch, most = 0.5e6, 4e6
-    elif shape.active_parameters < 7e9:
-        batch, most = 2e6, 16e6
-    elif shape.active_parameters < 2e11:
-        batch, most = 4e6, 16e6
-    else:
-        batch, most = 16e6, 32e6
-    batch, most = max(batch, float(sequence)), max(most, float(sequence))
-    notes.append(f"{batch / 1e6:.3g} M tokens per optimizer step, as none are given")
-    return batch, most
-
-
-def _host_bytes(shape: ModelShape, need: TrainNeed, facts: SizingFacts) -> float:
-    """Host memory of all VMs together: the offloaded optimizer, with buffers."""
-    if not need.is_offloaded or need.method != "full":
-        return 0.0
-    optimizer = facts.optimizers[(need.optimizer, need.optimizer_precision or "fp32")]
-    return shape.parameters * (optimizer.master_bytes + optimizer.moment_bytes + 4.0) * OFFLOAD_SAFETY
-
-
-def _band_factor(shape: ModelShape, sequence: int, band: TrainingBand) -> float:
-    """What the model makes of the architecture's step efficiency."""
-    factor = 1.0
-    if shape.active_parameters >= LARGE_MODEL:
-        factor *= band.large_model_factor
-    if shape.active_parameters < SMALL_MODEL:
-        factor *= band.small_model_factor
-    if sequence > LONG_CONTEXT:
-        factor *= band.long_context_factor
-    if shape.is_moe:
-        factor *= band.moe_factor
-    return factor
-
-
-def _goodput(run: _Run, devices: int) -> tuple[float, float, float]:
+def _goodput(run: Run, devices: int) -> tuple[float, float, float]:
     scale = (LARGE_CLUSTER_GOODPUT if devices > LARGE_CLUSTER else 1.0) * (SPOT_GOODPUT if run.need.is_spot else 1.0)
     return run.band.goodput_low * scale, run.band.goodput_expected * scale, run.band.goodput_high * scale
 
 
-def _least_vms(run: _Run) -> float:
+def _least_vms(run: Run) -> float:
     """VMs below which no layout can do: by training state alone, and by arithmetic at an unhindered step."""
     task, node = run.task, run.node
     state = task.state.weights + task.state.gradients + (0.0 if task.is_offloaded else task.state.optimizer)
@@ -344,7 +118,7 @@ def _least_vms(run: _Run) -> float:
     return max(1.0, least)
 
 
-def _counts(run: _Run) -> Iterator[int]:
+def _counts(run: Run) -> Iterator[int]:
     """VM counts worth trying, ascending: a fixed ladder, so that asking for less never takes more."""
     node, least = run.node, _least_vms(run)
     for vms in ladder(node.slice_vms, node.unit_vms):
@@ -353,7 +127,7 @@ def _counts(run: _Run) -> Iterator[int]:
 
 
 def ladder(slice_vms: tuple[int, ...] = (), unit: int = 1) -> Iterator[int]:
-    """Machine counts in steps of at most a seventh: 1 to 8, then 10, 12, 14, 16, 20, ... up to `MAX_VMS`.
+    """Machine counts in steps of at most a quarter: 1 to 8, then 10, 12, 14, 16, 20, ... up to `MAX_VMS`.
 
     >>> [n for n in ladder() if n <= 48]
     [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48]
@@ -382,7 +156,7 @@ def run_hours(tokens: float, tokens_per_second: float) -> float:
     return tokens / (tokens_per_second * HOUR_S)
 
 
-def _on(run: _Run, vms: int, *, is_pinned: bool = False) -> TrainingFit | Shortfall:
+def _on(run: Run, vms: int, *, is_pinned: bool = False) -> TrainingFit | Shortfall:
     """The fit on a number of VMs, or what is lacking."""
     node, need, task = run.node, run.need, run.task
     devices = vms * node.devices
@@ -401,12 +175,9 @@ def _on(run: _Run, vms: int, *, is_pinned: bool = False) -> TrainingFit | Shortf
         layout = best_layout(task, node, vms, batch, rate)
     if layout is None:
         return _no_fit(run, vms)
-    if vms > 1 and layout.exposed_share > MOST_EXPOSED and not is_pinned:
-        return Shortfall(
-            "interconnect", layout.exposed_share, MOST_EXPOSED, "share of a step",
-            f"{layout.exposed_share:.0%} of a step on {vms} VMs waits for the network",
-            "use a machine with a network for accelerator traffic, a larger one, or `method: lora`",
-        )  # fmt: skip
+    lonely = None if is_pinned else _network_shortfall(run, vms, layout)
+    if lonely is not None:
+        return lonely
     saved = _saving(run, vms)
     goodput = _goodput_of(run, devices, saved)
     if need.deadline_s and need.tokens:
@@ -422,13 +193,42 @@ def _on(run: _Run, vms: int, *, is_pinned: bool = False) -> TrainingFit | Shortf
     return _described(run, vms, layout, batch, host_gib, saved, goodput)
 
 
-def _tokens_per_second(run: _Run, devices: int, speed: float) -> float:
+def _network_shortfall(run: Run, vms: int, layout: Layout) -> Shortfall | None:
+    """Why this many VMs should not train together; None where they may.
+
+    Adapters and small models cross any network. Whole models need a network for accelerator traffic, or few large VMs:
+    many small ones over ordinary networking are what a larger machine is for.
+    """
+    node, task = run.node, run.task
+    if vms == 1 or node.domain >= vms * node.devices:
+        return None
+    if layout.exposed_share > MOST_EXPOSED:
+        return Shortfall(
+            "interconnect", layout.exposed_share, MOST_EXPOSED, "share of a step",
+            f"{layout.exposed_share:.0%} of a step on {vms} VMs waits for the network",
+            "use a machine with a network for accelerator traffic, a larger one, or `method: lora`",
+        )  # fmt: skip
+    trained = task.trained_dense + task.trained_experts
+    if node.accelerator_gbps or node.domain > node.devices or trained < SMALL_STATE:
+        return None
+    most = MOST_ORDINARY_VMS if node.devices >= SPANNING_DEVICES else 1
+    if vms <= most:
+        return None
+    return Shortfall(
+        "interconnect", vms, most, "VMs",
+        f"{vms} VMs with {node.devices} × {node.accelerator.name} each would train over an ordinary network; at most "
+        f"{most} should",
+        "use a machine with a network for accelerator traffic or more accelerators, or `method: lora`",
+    )  # fmt: skip
+
+
+def _tokens_per_second(run: Run, devices: int, speed: float) -> float:
     """Expected rate of a step of the given relative speed."""
     mfu = min(run.mfu[1] * speed, run.band.matmul_ceiling)
     return devices * run.peak * run.speedup * mfu / run.task.flops_per_token
 
 
-def _saving(run: _Run, vms: int, run_s: float | None = None) -> Saving:
+def _saving(run: Run, vms: int, run_s: float | None = None) -> Saving:
     need = run.need
     return saving(
         run.checkpoint_bytes, vms * run.node.devices, vms,
@@ -436,7 +236,7 @@ def _saving(run: _Run, vms: int, run_s: float | None = None) -> Saving:
     )  # fmt: skip
 
 
-def _goodput_of(run: _Run, devices: int, saved: Saving) -> Range:
+def _goodput_of(run: Run, devices: int, saved: Saving) -> Range:
     """Productive share of the run; what this cluster loses beyond the ordinary interruptions of the band comes off."""
     lost = max(0.0, lost_share(saved.stall_s, saved.interval_s, saved.mtbf_s) - (1 - run.band.goodput_high))
     low, expected, high = _goodput(run, devices)
@@ -444,7 +244,7 @@ def _goodput_of(run: _Run, devices: int, saved: Saving) -> Range:
     return Range(low * left, expected * left, high * left)
 
 
-def _no_fit(run: _Run, vms: int) -> Shortfall:
+def _no_fit(run: Run, vms: int) -> Shortfall:
     """Why no layout fits: memory of the tightest one, or too many accelerators for the batch."""
     task, node = run.task, run.node
     devices = vms * node.devices
@@ -467,19 +267,19 @@ def _no_fit(run: _Run, vms: int) -> Shortfall:
     )  # fmt: skip
 
 
-def _tightest(run: _Run, vms: int, split: tuple[int, int, int]) -> float:
+def _tightest(run: Run, vms: int, split: tuple[int, int, int]) -> float:
     """Least bytes per device of a split."""
     task, (tensor, pipeline, context) = run.task, split
     shards = vms * run.node.devices // (tensor * pipeline)
     fixed = state_parts(task, run.node, tensor, pipeline, shards, task.shardings[-1]).total
     tokens = task.sequence / context * (task.micro_batch or 1)
     layers = math.ceil(task.shape.layers / pipeline) * pipeline
-    each = activations_per_token(task, tensor, layers, task.recomputes[-1], is_loss_chunked=True)
+    each = activations_per_token(task, tensor, layers, task.attempts[-1][0], is_loss_chunked=True)
     return fixed + each * tokens
 
 
 def _described(
-    run: _Run, vms: int, layout: Layout, batch: float, host_gib: float, saved: Saving, goodput: Range
+    run: Run, vms: int, layout: Layout, batch: float, host_gib: float, saved: Saving, goodput: Range
 ) -> TrainingFit:
     """The figures of a layout."""
     node, need, task = run.node, run.need, run.task
@@ -538,7 +338,7 @@ def _described(
 
 
 def _margins(
-    run: _Run, vms: int, layout: Layout, memory: Memory, hours: Range | None, batch: float, host_gib: float
+    run: Run, vms: int, layout: Layout, memory: Memory, hours: Range | None, batch: float, host_gib: float
 ) -> Iterator[Margin]:
     yield Margin("memory", memory.total, memory.usable, "GiB per accelerator")
     if run.need.deadline_s and hours:
@@ -549,7 +349,7 @@ def _margins(
         yield Margin("host-memory", host_gib, run.node.memory_gib, "GiB per VM")
 
 
-def _binding(run: _Run, layout: Layout, margins: tuple[Margin, ...]) -> str:
+def _binding(run: Run, layout: Layout, margins: tuple[Margin, ...]) -> str:
     """The constraint that stops the cluster from being smaller or faster."""
     by_name = {margin.constraint: margin.share for margin in margins}
     if by_name.get("deadline", 1.0) < 0.25:

@@ -36,6 +36,7 @@ variable "project" {
 }
 
 locals {
+  own    = provider::google::name_from_id("a")
   zones  = toset(["europe-west4-a", "europe-west4-b"])
   labels = { for key, value in { team = "a" } : key => upper(value) if value != "" }
   text   = <<-EOT

@@ -7,6 +7,13 @@ resource "google_compute_network" "main" {
   }
 }
 
+resource "google_compute_subnetwork" "main" {
+  name          = "chat"
+  region        = "europe-west4"
+  network       = google_compute_network.main.id
+  ip_cidr_range = "10.0.0.0"
+}
+
 resource "google_compute_resize_request" "main" {
   name                   = "run-1"
   instance_group_manager = "chat"

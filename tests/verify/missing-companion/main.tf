@@ -1,10 +1,12 @@
-resource "google_secret_manager_secret_version" "main" {
-  secret         = "projects/p/secrets/s"
-  secret_data_wo = var.token
-}
+resource "google_secret_manager_secret" "main" {
+  secret_id = "hub"
 
-variable "token" {
-  description = "Token of the model hub"
-  type        = string
-  sensitive   = true
+  replication {
+    auto {
+    }
+  }
+
+  rotation {
+    rotation_period = "2592000s"
+  }
 }

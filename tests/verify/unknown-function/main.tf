@@ -1,5 +1,4 @@
 locals {
   name  = upcase("a")
   zones = core::sort(["a"])
-  own   = provider::google::name_from_id("a")
 }

@@ -1,0 +1,140 @@
+"""How one replica of a model may lie on the devices of a node, and the memory that it leaves.
+
+Takes a model, its traffic and a node. Gives every legal `ServingLayout`, fewest VMs first. Tensor parallelism stays inside
+the fast interconnect; a pipeline joins what that cannot.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from infragen.decide.sizing.facts import SizingFacts
+from infragen.decide.sizing.memory import (
+    Parts,
+    kv_bytes,
+    overhead_bytes,
+    serving_activation_bytes,
+    stage_share,
+)
+from infragen.decide.sizing.node import Node
+from infragen.decide.sizing.precision import Arithmetic, expert_bytes, rest_bytes, weight_bytes
+from infragen.decide.sizing.roofline import Replica, band_of
+from infragen.decide.sizing.shape import ModelShape
+from infragen.decide.sizing.traffic import ServeNeed, Traffic
+
+SPANNING_DEVICES = 8  # accelerators of a VM from which on a replica may span several
+MAX_REPLICA_VMS = 32  # VMs that one replica may span
+
+
+@dataclass(frozen=True, slots=True)
+class ServingLayout:
+    """One way to lay a replica over devices, with the memory and the speed that it has."""
+
+    tensor: int
+    pipeline: int
+    vms: int  # that one replica spans
+    per_vm: float  # replicas in one VM
+    fixed: Parts  # bytes per device without cache
+    kv_request: float  # bytes per device of a typical request
+    kv_longest: float
+    budget: float  # bytes per device that the engine may use
+    replica: Replica
+
+    @property
+    def room(self) -> float:
+        """Bytes per device that are left for the cache."""
+        return self.budget - self.fixed.total
+
+    @property
+    def memory_batch(self) -> int:
+        """Typical requests that the cache holds at once."""
+        return int(min(1e9, self.room / self.kv_request)) if self.kv_request > 0 else 1_000_000
+
+
+def degrees(shape: ModelShape, node: Node) -> Iterator[tuple[int, int, int]]:
+    """(tensor, pipeline, VMs) of every legal layout of a replica, fewest VMs first."""
+    inside = [d for d in (1, 2, 4, 8, 16) if d <= node.devices and (d == 1 or shape.kind != "diffusion")]
+    splits = [t for t in (1, 2, 4, 8, 16, 32, 64) if t <= node.domain and shape.attention_heads % t == 0]
+    for devices in inside:
+        for tensor in reversed(splits):
+            pipeline = devices // tensor
+            if tensor * pipeline != devices or pipeline > shape.layers:
+                continue
+            # inside a switched node a pipeline only serves what tensor parallelism cannot split
+            if pipeline == 1 or not node.is_switched or shape.attention_heads % (tensor * 2):
+                yield tensor, pipeline, 1
+    if shape.kind == "diffusion" or (node.devices < SPANNING_DEVICES and node.domain <= node.devices):
+        return  # a replica over several small machines is what a larger machine is for
+    widest = max((t for t in splits if t <= node.devices), default=1)
+    for vms in range(2, MAX_REPLICA_VMS + 1):
+        if node.slice_vms and vms not in node.slice_vms:
+            continue
+        devices = vms * node.devices
+        if devices in splits:
+            yield devices, 1, vms  # the fast interconnect joins the VMs
+        elif devices // widest <= shape.layers and devices % widest == 0:
+            yield widest, devices // widest, vms
+
+
+def layouts(
+    shape: ModelShape,
+    need: ServeNeed,
+    traffic: Traffic,
+    node: Node,
+    arithmetic: Arithmetic,
+    facts: SizingFacts,
+    nodes: int | None,
+) -> Iterator[ServingLayout]:
+    """Every legal layout that is not hopeless by the weight of the model alone, fewest VMs first."""
+    stored = arithmetic.stored
+    weights = weight_bytes(shape, stored)
+    rest, experts = rest_bytes(shape, stored), expert_bytes(shape, stored)
+    budget = node.usable_bytes * need.gpu_memory_utilization
+    value_bytes = facts.formats[traffic.kv_format].bytes_per_value
+    overhead = facts.overheads[node.accelerator.kind]
+    band = band_of(node, facts)
+    activations = serving_activation_bytes(shape, min(2048.0, max(64.0, traffic.context_tokens * 8.0)))
+    mean_tokens = traffic.input_tokens + traffic.output_tokens / 2  # of a request in flight
+    fewest = min(nodes or MAX_REPLICA_VMS, MAX_REPLICA_VMS)
+    hopeless, is_offered = None, False
+    for tensor, pipeline, vms in degrees(shape, node):
+        if vms > fewest:
+            break
+        devices = tensor * pipeline
+        is_hopeless = weights / devices > budget
+        if is_hopeless and hopeless is not None and hopeless.tensor * hopeless.pipeline >= devices:
+            continue
+        layout = ServingLayout(
+            tensor=tensor,
+            pipeline=pipeline,
+            vms=vms,
+            per_vm=node.devices // devices if vms == 1 else 1 / vms,
+            fixed=Parts(
+                weights=weights / tensor * stage_share(shape.layers, pipeline),
+                activations=activations,
+                overhead=overhead_bytes(overhead, devices),
+            ),
+            kv_request=kv_bytes(shape, traffic.request_tokens, value_bytes, tensor, pipeline),
+            kv_longest=kv_bytes(shape, traffic.context_tokens, value_bytes, tensor, pipeline),
+            budget=budget,
+            replica=Replica(
+                shape=shape,
+                node=node,
+                tensor=tensor,
+                pipeline=pipeline,
+                vms=vms,
+                rest_bytes=rest,
+                expert_bytes=experts,
+                kv_read_bytes=tensor * kv_bytes(shape, mean_tokens, value_bytes, tensor),
+                arithmetic=arithmetic,
+                input_tokens=traffic.input_tokens,
+                output_tokens=traffic.output_tokens,
+                band=band,
+            ),
+        )
+        if is_hopeless:
+            hopeless = layout
+            continue
+        is_offered = True
+        yield layout
+    if hopeless is not None and not is_offered:
+        yield hopeless  # so that the refusal says by how much
