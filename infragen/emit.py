@@ -5,14 +5,19 @@ HCL through one quoting filter; a file that would hold nothing is not written; `
 """
 
 import re
+import sys
+import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from jinja2 import DictLoader, Environment, StrictUndefined
+from jinja2 import DictLoader, Environment, FileSystemBytecodeCache, StrictUndefined, TemplateError
+from jinja2.bccache import Bucket
 
+from infragen.diagnostics import CompileError, Diagnostic, Diagnostics, Span, declare
 from infragen.fileset import FileSet
 from infragen.fmt import format as format_hcl
 from infragen.lower.gce.boot import scripts
@@ -23,6 +28,16 @@ Templates = Mapping[str, str]
 """Name below the templates folder -> text."""
 
 SUFFIX = ".j2"
+FAULTY = declare(
+    "E001",
+    "faulty-template",
+    """A template fits the records that it receives.
+
+    Why: a template that names what does not exist would write half a file; a platform team's own is checked like all others.
+    Example: `{{ compute.machin }}` in a template of `--templates` is an error with the template's line.
+    """,
+    source="https://jinja.palletsprojects.com/templates/",
+)
 SECTIONS: Mapping[str, Callable[[Stack], Mapping[str, object]]] = {
     "versions.tf": lambda stack: {"settings": stack.settings},
     "providers.tf": lambda stack: {"settings": stack.settings},
@@ -62,10 +77,15 @@ def load_templates(directory: Path | None = None) -> dict[str, str]:
     return shipped | own
 
 
+def _root() -> Traversable:
+    """The shipped templates: in the package once it is built, beside it in a checkout."""
+    packaged: Traversable = files("infragen") / "templates"
+    return packaged if packaged.is_dir() else Path(__file__).parents[1] / "templates"
+
+
 @cache
 def _shipped() -> Templates:
-    packaged: Traversable = files("infragen") / "templates"
-    root = packaged if packaged.is_dir() else Path(__file__).parents[1] / "templates"
+    root = _root()
     return {
         f"{folder}{path.name}": path.read_text(encoding="utf-8")
         for folder, parent in (("", root), ("scripts/", root / "scripts"))
@@ -74,12 +94,14 @@ def _shipped() -> Templates:
     }
 
 
-def run(stack: Stack, templates: Templates) -> FileSet:
-    """Every file of the stack. Raises jinja2.TemplateError for a template that does not fit the records."""
+def run(stack: Stack, templates: Templates, diags: Diagnostics) -> FileSet:
+    """Every file of the stack. Raises CompileError after reporting a template that does not fit the records."""
     environment = _environment(tuple(templates.items()))
-    texts = {path: _render(environment, path, record(stack)) for path, record in SECTIONS.items()}
-    for script in scripts(stack.boot):
-        texts[f"scripts/{script}"] = _render(environment, f"scripts/{script}", {"boot": stack.boot})
+    sections = {path: record(stack) for path, record in SECTIONS.items()}
+    sections |= {f"scripts/{script}": {"boot": stack.boot} for script in scripts(stack.boot)}
+    texts = {path: _render(environment, path, record, diags) for path, record in sections.items()}
+    if diags.has_errors:
+        raise CompileError
     return FileSet({path: text for path, text in texts.items() if text.strip()})
 
 
@@ -94,6 +116,7 @@ def _environment(templates: tuple[tuple[str, str], ...]) -> Environment:
         keep_trailing_newline=True,
         auto_reload=False,
         cache_size=-1,
+        bytecode_cache=_bytecode() if dict(templates) == _shipped() else None,
         optimized=False,  # folding constants costs more than it saves: a process renders each template a few times
     )
     environment.filters["hcl"] = literal
@@ -101,12 +124,44 @@ def _environment(templates: tuple[tuple[str, str], ...]) -> Environment:
     return environment
 
 
-def _render(environment: Environment, path: str, record: Mapping[str, object]) -> str:
+class _Bytecode(FileSystemBytecodeCache):
+    """Compiled templates beside their sources, as Python keeps its own; where that folder is read-only, none."""
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        with suppress(OSError):
+            super().dump_bytecode(bucket)
+
+
+def _bytecode() -> _Bytecode | None:
+    root = _root()
+    if sys.dont_write_bytecode or not isinstance(root, Path):
+        return None
+    folder = root / "__pycache__"
+    with suppress(OSError):
+        folder.mkdir(exist_ok=True)
+    return _Bytecode(str(folder), f"%s.{sys.implementation.cache_tag}")
+
+
+def _render(environment: Environment, path: str, record: Mapping[str, object], diags: Diagnostics) -> str:
     if any(part is None for part in record.values()):
         return ""
-    text = environment.get_template(path + SUFFIX).render(record)
+    try:
+        text = environment.get_template(path + SUFFIX).render(record)
+    except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError) as error:
+        diags.add(_fault(path + SUFFIX, error))
+        return ""
     text = _BLANK_LINES.sub("\n\n", text).strip("\n") + "\n"
     return format_hcl(text) if path.endswith((".tf", ".tfvars")) else text
+
+
+def _fault(template: str, error: Exception) -> Diagnostic:
+    """What a template does wrong, at its line as far as that is known."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"]
+    line = getattr(error, "lineno", None) or (lines[-1] if lines else None) or 1
+    place = Span(f"templates/{template}", line)
+    return FAULTY.error(
+        str(error) or type(error).__name__, place, help="compare it with the template that infragen ships"
+    )
 
 
 def markdown(text: str) -> str:

@@ -46,7 +46,7 @@ def compile_workload(source: Source, catalog: Catalog, templates: Templates, tod
         diags.extend(lower.check(plan))
         diags.raise_if_errors()
         stack = lower.run(plan)
-        files = emit.run(stack, templates)
+        files = emit.run(stack, templates, diags)
         reached = Compilation(diags, workload.name, plan, stack, files)
         verify.run(files, diags, catalog.is_accelerator_machine)
         plan_record = record.record(workload.name, diags, plan, stack, files)

@@ -4,11 +4,11 @@ import ast
 import re
 
 import pytest
-from tests.examples import CATALOG, ROOT
 
 from infragen import pipeline, write
 from infragen.decide import machine as machine_rules
 from infragen.diagnostics import CATALOGUE
+from tests.examples import CATALOG, ROOT
 
 assert pipeline and write and machine_rules  # imported for the rules they enter
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from infragen import emit, lower
 from infragen.diagnostics import Diagnostics
 from tests.examples import EXAMPLES, ROOT, TEMPLATES, compiled

@@ -3,12 +3,12 @@
 import re
 
 import pytest
-from tests.examples import ROOT, compiled
-from tests.goldens import REWRITE
 
 from infragen import pipeline, write
 from infragen.diagnostics import CATALOGUE
 from infragen.render import text
+from tests.examples import ROOT, compiled
+from tests.goldens import REWRITE
 
 assert pipeline and write  # imported for the rules they enter
 

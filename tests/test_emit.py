@@ -8,10 +8,10 @@ import hcl2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from jinja2 import TemplateError
 
 from infragen import emit, lower
 from infragen.decide.model import Program, Reason
+from infragen.diagnostics import CompileError, Diagnostics
 from infragen.lower.gce import boot
 from infragen.lower.gce.context import COMMENT_WIDTH, comment
 from infragen.lower.hcl import Expression, join, literal
@@ -109,7 +109,7 @@ def test_text_of_the_descriptor_never_changes_the_blocks(word, value, reason):
         machine=decision(serve().machine.choice, ("M009", reason)),
         model_name=reason,
     )
-    files = emit.run(lower.run(plan), TEMPLATES)
+    files = emit.run(lower.run(plan), TEMPLATES, Diagnostics())
     assert addresses(files["main.tf"]) == MAIN_ADDRESSES
     expected = [boot.line(word), boot.line(value)]
     written = re.search(r"workload-command\s*= join\(\"\\n\", \[(.*?)\]\)\n", files["main.tf"], re.DOTALL)
@@ -125,7 +125,7 @@ def addresses(text):
     return {f"{kind}.{name}".replace('"', "") for block in blocks for kind, body in block.items() for name in body}
 
 
-MAIN_ADDRESSES = addresses(emit.run(lower.run(serve()), TEMPLATES)["main.tf"])
+MAIN_ADDRESSES = addresses(emit.run(lower.run(serve()), TEMPLATES, Diagnostics())["main.tf"])
 
 
 @given(TEXT)
@@ -136,7 +136,7 @@ def test_markdown_is_one_line_without_markup(text):
 
 
 def test_files_without_content_are_not_written():
-    files = emit.run(lower.run(serve()), TEMPLATES)
+    files = emit.run(lower.run(serve()), TEMPLATES, Diagnostics())
     assert "capacity.tf" not in files
     assert set(files) == {
         "README.md", "iam.tf", "image.tf", "main.tf", "monitoring.tf", "network.tf", "outputs.tf", "providers.tf",
@@ -146,7 +146,7 @@ def test_files_without_content_are_not_written():
 
 
 def test_no_file_has_stray_space_or_template_marks():
-    for path, text in emit.run(lower.run(train()), TEMPLATES).items():
+    for path, text in emit.run(lower.run(train()), TEMPLATES, Diagnostics()).items():
         assert text.endswith("\n") and not text.endswith("\n\n"), path
         assert not re.search(r"[ \t]+$|\n\n\n|\{%|\{\{", text, re.MULTILINE), path
 
@@ -157,9 +157,9 @@ def test_a_folder_overlays_single_templates(tmp_path):
     (tmp_path / "scripts" / "run.sh.j2").write_text("#!/bin/bash\n", encoding="utf-8")
     (tmp_path / "notes.txt").write_text("no template", encoding="utf-8")
     own = emit.load_templates(tmp_path)
-    files = emit.run(lower.run(serve()), own)
+    files = emit.run(lower.run(serve()), own, Diagnostics())
     assert (files["versions.tf"], files["scripts/run.sh"]) == ("# ours\n", "#!/bin/bash\n")
-    assert files["main.tf"] == emit.run(lower.run(serve()), TEMPLATES)["main.tf"]
+    assert files["main.tf"] == emit.run(lower.run(serve()), TEMPLATES, Diagnostics())["main.tf"]
     assert set(own) == set(TEMPLATES)
 
 
@@ -168,13 +168,28 @@ def test_a_folder_that_is_none_is_refused(tmp_path):
         emit.load_templates(tmp_path / "missing")
 
 
-def test_a_template_that_asks_for_what_the_record_lacks_is_refused():
-    broken = TEMPLATES | {"versions.tf.j2": "{{ settings.nothing }}"}
-    with pytest.raises(TemplateError):
-        emit.run(lower.run(serve()), broken)
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("# ours\n{{ settings.nothing }}\n", 2, "has no attribute 'nothing'"),
+        ("{% if settings %}\n", 1, "Unexpected end of template"),
+        ("\n\n{{ 1 / 0 }}\n", 3, "division by zero"),
+        ("{{ settings | hcl }}\n", 1, ""),
+    ],
+)
+def test_a_template_that_does_not_fit_is_refused_with_its_line(text, line, message):
+    found = Diagnostics()
+    with pytest.raises(CompileError):
+        emit.run(lower.run(serve()), TEMPLATES | {"versions.tf.j2": text}, found)
+    [fault] = found
+    assert (fault.code, fault.span.file, fault.span.line) == ("E001", "templates/versions.tf.j2", line)
+    assert message in fault.message
 
 
 def test_reasons_stand_above_what_they_explain():
     plan = replace(serve(), machine=decision(serve().machine.choice, ("M001", "one"), ("M002", "two")))
-    assert "  # M001: one\n  # M002: two\n  machine_type = " in emit.run(lower.run(plan), TEMPLATES)["main.tf"]
+    assert (
+        "  # M001: one\n  # M002: two\n  machine_type = "
+        in emit.run(lower.run(plan), TEMPLATES, Diagnostics())["main.tf"]
+    )
     assert Reason("M001", "one") in plan.machine.because

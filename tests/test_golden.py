@@ -1,11 +1,11 @@
 """Every file that the examples compile to, and what the command line says about them, byte for byte."""
 
 import pytest
-from tests.examples import EXAMPLES, ROOT, compiled
-from tests.goldens import compare
 
 from infragen import write
 from infragen.render import text
+from tests.examples import EXAMPLES, ROOT, compiled
+from tests.goldens import compare
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

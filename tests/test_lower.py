@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from infragen import emit, lower
 from infragen.decide.model import Program, ServingChoice
-from infragen.diagnostics import Severity
+from infragen.diagnostics import Diagnostics, Severity
 from infragen.lower import names
 from infragen.lower.knowledge import know
 from tests.lower.plans import PLANS, future_reservation, rdma, serve, train
@@ -24,7 +24,7 @@ ANSWERS = {"project_id": "ml-prod-123", "domain": "chat.example.com", "proxy_ran
 
 
 def files_of(name):
-    return emit.run(lower.run(PLANS[name]()), TEMPLATES)
+    return emit.run(lower.run(PLANS[name]()), TEMPLATES, Diagnostics())
 
 
 def answers(files):
@@ -47,7 +47,7 @@ def test_nothing_of_it_is_refused(name):
 def test_terraform_plans_and_applies_it_once(terraform, name):
     """fmt finds nothing to do, all blocks of the stack are created, and the plan after the apply is empty."""
     stack = lower.run(PLANS[name]())
-    files = emit.run(stack, TEMPLATES)
+    files = emit.run(stack, TEMPLATES, Diagnostics())
     workspace = terraform(files=dict(files))
     workspace.fmt_check()
     workspace.write(answers(files))
@@ -61,7 +61,7 @@ def test_terraform_plans_and_applies_it_once(terraform, name):
 def test_addresses_parsed_back_are_those_of_the_stack(name):
     stack = lower.run(PLANS[name]())
     found = set()
-    for path, text in emit.run(stack, TEMPLATES).items():
+    for path, text in emit.run(stack, TEMPLATES, Diagnostics()).items():
         if path.endswith(".tf"):
             for block in hcl2.loads(text).get("resource", []):
                 found |= {f"{kind}.{label}".replace('"', "") for kind, body in block.items() for label in body}
@@ -154,7 +154,7 @@ NAME_ARGUMENT = re.compile(
 def test_every_name_of_the_longest_workload_fits():
     """Names with an instance key count with the longest key; a project id with its 30 characters."""
     plan = replace(rdma(), name="w" * 40)
-    for text in emit.run(lower.run(plan), TEMPLATES).values():
+    for text in emit.run(lower.run(plan), TEMPLATES, Diagnostics()).values():
         for written in NAME_ARGUMENT.findall(text):
             name = written.replace("${each.key}", "rdma-0").replace("${var.project_id}", "p" * 30)
             assert len(name) <= 63, written

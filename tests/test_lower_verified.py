@@ -12,5 +12,5 @@ TEMPLATES = emit.load_templates()
 @pytest.mark.parametrize("name", PLANS)
 def test_infragen_finds_no_error(name):
     diags = Diagnostics()
-    verify.run(emit.run(lower.run(PLANS[name]()), TEMPLATES), diags, CATALOG.is_accelerator_machine)
+    verify.run(emit.run(lower.run(PLANS[name]()), TEMPLATES, Diagnostics()), diags, CATALOG.is_accelerator_machine)
     assert [(one.code, one.message, one.span) for one in diags if one.severity is Severity.ERROR] == []

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from infragen import emit, lower
 from infragen.decide.model import Program
+from infragen.diagnostics import Diagnostics
 from infragen.lower.gce import boot
 from tests.lower.plans import PLANS, serve, train
 
@@ -66,7 +67,7 @@ SLOW = settings(
 
 
 def scripts_of(plan):
-    files = emit.run(lower.run(plan), TEMPLATES)
+    files = emit.run(lower.run(plan), TEMPLATES, Diagnostics())
     return {path.removeprefix("scripts/"): text for path, text in files.items() if path.startswith("scripts/")}
 
 

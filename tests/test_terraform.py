@@ -2,11 +2,11 @@
 
 import hcl2
 import pytest
-from tests.examples import CATALOG, EXAMPLES, compile_file, compiled, ROOT
 
 from infragen import verify
 from infragen.diagnostics import Diagnostics
 from infragen.fileset import FileSet
+from tests.examples import CATALOG, EXAMPLES, ROOT, compile_file, compiled
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -20,7 +20,7 @@ def test_terraform_plans_it(terraform, example):
     plan = workspace.plan()
     planned = {address.partition("[")[0] for address in plan.actions}
     assert planned == {address for address, _ in run.stack.resources if not address.startswith("data.")}
-    assert {actions for actions in plan.actions.values()} == {("create",)}
+    assert set(plan.actions.values()) == {("create",)}
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

@@ -5,6 +5,7 @@ import sys
 import venv
 
 import pytest
+
 from tests.examples import EXAMPLES, ROOT, compiled
 
 

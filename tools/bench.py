@@ -18,6 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from infragen import decide, descriptor, emit, lower, verify
+from infragen.descriptor.source import read
+from infragen.diagnostics import Diagnostics
+from infragen.facts.load import Catalog
+
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "01-serve-llama-8b" / "workload.yaml"
 BATCH = 200
@@ -33,7 +38,8 @@ class Usage:
 
 
 def measure(*command: str) -> Usage:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT, env=environment)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -67,11 +73,6 @@ def batch_of(folder: Path, count: int) -> tuple[str, ...]:
 
 def stages(runs: int) -> dict[str, float]:
     """Milliseconds of each stage in a warm process."""
-    from infragen import decide, descriptor, emit, lower, verify
-    from infragen.descriptor.source import read
-    from infragen.diagnostics import Diagnostics
-    from infragen.facts.load import Catalog
-
     catalog, templates, today = Catalog(), emit.load_templates(None), datetime.now(UTC)
     totals: dict[str, list[float]] = {}
 
@@ -81,15 +82,18 @@ def stages(runs: int) -> dict[str, float]:
         totals.setdefault(name, []).append((time.perf_counter() - begin) * 1000)
         return result
 
+    def once(path: str) -> None:
+        diags = Diagnostics()
+        source = timed("read", lambda: read(path, diags))
+        workload = timed("load", lambda: descriptor.load(source, diags))
+        plan = timed("decide", lambda: decide.run(workload, catalog, today, diags))
+        stack = timed("lower", lambda: lower.run(plan))
+        files = timed("emit", lambda: emit.run(stack, templates, diags))
+        timed("verify", lambda: verify.run(files, diags, catalog.is_accelerator_machine))
+
     with tempfile.TemporaryDirectory() as folder:
         for path in batch_of(Path(folder), runs + 3):
-            diags = Diagnostics()
-            source = timed("read", lambda: read(path, diags))
-            workload = timed("load", lambda: descriptor.load(source, diags))
-            plan = timed("decide", lambda: decide.run(workload, catalog, today, diags))
-            stack = timed("lower", lambda: lower.run(plan))
-            files = timed("emit", lambda: emit.run(stack, templates, diags))
-            timed("verify", lambda: verify.run(files, diags, catalog.is_accelerator_machine))
+            once(path)
     return {name: statistics.median(times[3:]) for name, times in totals.items()}
 
 

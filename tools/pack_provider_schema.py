@@ -32,9 +32,7 @@ def pack(schema: list[dict[str, Any]], enums: list[dict[str, Any]], version: str
     entries: dict[str, bytes] = {}
     for row in schema:
         found = by_resource.pop(row["name"], None) if row["kind"] == "resource" else None
-        if found:
-            row = row | {"api_enums": found}
-        rest = {key: row[key] for key in row if key not in {"kind", "name"}}
+        rest = {key: row[key] for key in row if key not in {"kind", "name"}} | ({"api_enums": found} if found else {})
         entries[f"{row['kind']} {row['name']}"] = compact(rest)
     if by_resource:
         raise SystemExit(f"API enumerations of resources the schema lacks: {sorted(by_resource)}")

@@ -1,0 +1,5 @@
+"""Terraform text to findings: syntax, provider schema, references, policies."""
+
+from infragen.verify.stage import run
+
+__all__ = ["run"]
