@@ -215,7 +215,7 @@ def explain(
 
     SUBJECT is machine, capacity, location, storage.PURPOSE, image, group or platform.
     """
-    from infragen import emit, pipeline  # noqa: F401  (the pipeline enters every rule in the catalogue)
+    from infragen import emit, pipeline, write  # noqa: F401  (they enter every rule in the catalogue)
     from infragen.diagnostics import CATALOGUE
     from infragen.facts.load import Catalog
     from infragen.render import text
@@ -265,7 +265,7 @@ def check(context: click.Context, directory: Path, form: str) -> None:
 
 def _terraform_files(directory: Path, diags: "Diagnostics") -> dict[str, str]:
     """The Terraform files of a root module, by name; those that are not UTF-8 text are reported."""
-    from infragen.verify.reading import UNREADABLE
+    from infragen.verify import UNREADABLE
 
     texts: dict[str, str] = {}
     for path in sorted(directory.iterdir()):
@@ -322,7 +322,7 @@ def catalog(subject: str, words: tuple[str, ...], form: str) -> None:
     from infragen.render import catalog as render
 
     if subject == "rules":
-        from infragen import pipeline  # noqa: F401  (enters every rule in the catalogue)
+        from infragen import pipeline, write  # noqa: F401  (they enter every rule in the catalogue)
     rows = render.rows(Catalog(), subject, words)
     click.echo(
         json.dumps(rows, ensure_ascii=False) if form == "json" else render.text(subject, rows), nl=form == "json"

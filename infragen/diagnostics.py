@@ -7,9 +7,10 @@ then calls `raise_if_errors` as its last act. How a finding looks on a terminal 
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
+
+from msgspec import Struct
 
 
 class Severity(StrEnum):
@@ -20,8 +21,7 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """A place in a text file.
 
     ``line`` and ``column`` count from 1, ``length`` is the number of characters that the point stands on (at least 1),
@@ -35,8 +35,7 @@ class Span:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(Struct, frozen=True):
     """One finding: which rule, where, and what this case looks like.
 
     ``message`` says what is wrong; ``label`` stands beside the caret; ``help`` says what to do, with computed numbers.
@@ -57,8 +56,7 @@ class Diagnostic:
         return (span.file, span.line, span.column, self.code, self.message)
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """An entry of the catalogue. ``why`` and ``example`` are what `infragen explain ID` prints below the summary."""
 
     id: str  # a letter for the stage and three digits; never used twice

@@ -13,8 +13,9 @@ Source of the layout rules: behaviour of hclwrite's formatter and of `terraform 
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 _MAIN = re.compile(
     r"""(?P<space>[ \t]+)
@@ -47,8 +48,7 @@ _LEGACY_TYPES = {"list": "list(any)", "map": "map(any)", "set": "set(any)"}
 _QUOTED_TYPES = {'"string"': "string", '"list"': "list(string)", '"map"': "map(string)"}
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """One lexeme. ``kind`` is the symbol itself, or id, number, comment, newline, quote-open, quote-close, literal,
     heredoc-open, heredoc-close, interpolation, end (of an interpolation), bad. ``start`` counts characters.
     """
@@ -160,8 +160,7 @@ class Lexer:
         return Token("literal", match.group(), start)
 
 
-@dataclass(frozen=True, slots=True)
-class _Cells:
+class _Cells(Struct, frozen=True):
     """A line, but for where its cells stand. ``end`` is its line break; a comment that closes the line holds it."""
 
     lead: str

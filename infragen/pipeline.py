@@ -6,8 +6,9 @@ Every stage takes a frozen record and gives the next one. What went wrong travel
 an error raises `CompileError` as its last act. Nothing here touches the disk, the clock or the network.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from infragen import decide, descriptor, emit, lower, record, verify
 from infragen.decide.model import Plan
@@ -21,8 +22,7 @@ from infragen.lower.model import Stack
 PLAN_FILE = "plan.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Compilation:
+class Compilation(Struct, frozen=True):
     """What a run produced. Stages that were not reached left None."""
 
     diagnostics: Diagnostics

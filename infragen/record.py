@@ -6,8 +6,9 @@ the run, no paths of the machine; a number that comes from a model of reality is
 
 import json
 from collections.abc import Iterable
-from dataclasses import fields, is_dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from infragen.decide.model import Decision, Estimate, MachineChoice, Plan, StorageChoice
 from infragen.diagnostics import Diagnostic
@@ -160,8 +161,8 @@ def _estimate(estimate: Estimate) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """Records as dictionaries, tuples as lists, computed numbers to a fixed number of digits."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Struct):
+        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
     if isinstance(value, tuple | list | frozenset):
         return [_plain(item) for item in value]
     return _number(value) if isinstance(value, float) else value

@@ -17,11 +17,12 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from msgspec import Struct
 
 from infragen import __version__
 from infragen.diagnostics import Diagnostic, Diagnostics, Rule, Span, declare
@@ -106,8 +107,7 @@ class Kind(StrEnum):
     UNCHANGED = "unchanged"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One file of the output directory: its relative path, what becomes of it, and the unified diff (else empty)."""
 
     path: str

@@ -1,11 +1,11 @@
 """Tables of text cases: every narrowing rule with one candidate that it removes and one that it keeps."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from infragen.decide import capacity, image, machine, place, storage
 from infragen.decide.need import Need

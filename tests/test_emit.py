@@ -2,12 +2,12 @@
 
 import json
 import re
-from dataclasses import replace
 
 import hcl2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from infragen import emit, lower
 from infragen.decide.model import Program, Reason

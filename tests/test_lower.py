@@ -4,12 +4,12 @@ import ipaddress
 import itertools
 import re
 import subprocess
-from dataclasses import replace
 
 import hcl2
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from infragen import emit, lower
 from infragen.decide.model import Program, ServingChoice

@@ -1,8 +1,7 @@
 """Serving: which layout, how many machines, which limits bind, and what is refused."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from infragen.decide.sizing.facts import SizingFacts
 from infragen.decide.sizing.node import Node, Shortfall, node_of

@@ -1,9 +1,9 @@
 """Training: memory, plans, time, checkpoints, and what is refused."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from infragen.decide.sizing.checkpoint import saving
 from infragen.decide.sizing.energy import power_kw, wh_per_token

@@ -1,8 +1,7 @@
 """The worked examples of the field, W01 to W25: published or derived figures that the formulas must give back."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from infragen.decide.model import Range
 from infragen.decide.sizing import checkpoint, memory

@@ -1,7 +1,8 @@
 """How the machines are obtained: the consumption models that suit the machine and the work."""
 
-from dataclasses import dataclass
 from typing import get_args
+
+from msgspec import Struct
 
 from infragen.decide.need import TRAINING_TASKS, Machine, Need
 from infragen.decide.rule import Miss, Narrowed, candidates, rule
@@ -27,8 +28,7 @@ DISPUTED = declare(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(Struct, frozen=True):
     """A machine under a consumption model. ``hours`` is the longest the job may take, None for a service."""
 
     machine: Machine

@@ -1,13 +1,12 @@
 """A machine with the model laid out on it: sizing's answer in the words of the plan."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from infragen.decide.model import CheckpointPlan, Margin, Memory, Range
 from infragen.decide.need import Machine
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
+class Fit(Struct, frozen=True):
     """How one type of machine does the work. ``nodes`` are VMs at peak; rates are those of the whole plan."""
 
     machine: Machine

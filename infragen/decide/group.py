@@ -1,8 +1,9 @@
 """The managed instance group: scope, size, autoscaling, healing and updates."""
 
 import math
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from infragen.decide.model import Decision, GroupChoice, Reason
 from infragen.decide.need import SERVING_TASKS, Machine, Need
@@ -104,8 +105,7 @@ Placement = Literal["compact", "spread", "none"]
 SPARE: frozenset[CapacityModel] = frozenset({"on-demand", "spot"})
 
 
-@dataclass(frozen=True, slots=True)
-class GroupNeed:
+class GroupNeed(Struct, frozen=True):
     """What the group must do. ``nodes`` are the VMs at peak; ``nodes_per_replica`` may be below 1."""
 
     machine: Machine

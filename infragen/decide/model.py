@@ -1,7 +1,8 @@
 """What the decide stage gives: the plan, every choice in it with its reasons, and everything that was not chosen."""
 
-from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
+
+from msgspec import Struct
 
 from infragen.descriptor.model import CapacityModel, Purpose
 from infragen.facts.model import Accelerator, Fabric, ImageFamily, MachineType, Region, StorageService
@@ -9,16 +10,14 @@ from infragen.facts.model import Accelerator, Fabric, ImageFamily, MachineType, 
 Choice_co = TypeVar("Choice_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Struct, frozen=True):
     """Why something was chosen: the rule, and what it saw in this case."""
 
     rule: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
+class Rejection(Struct, frozen=True):
     """A candidate that a rule removed."""
 
     candidate: str
@@ -26,8 +25,7 @@ class Rejection:
     because: str
 
 
-@dataclass(frozen=True, slots=True)
-class Alternative:
+class Alternative(Struct, frozen=True):
     """A sufficient candidate that ranked behind the choice; ``figures`` is what it would give, ready to print."""
 
     candidate: str
@@ -37,8 +35,7 @@ class Alternative:
     setting: str = ""  # the `--set` that takes it
 
 
-@dataclass(frozen=True, slots=True)
-class Decision(Generic[Choice_co]):
+class Decision(Struct, Generic[Choice_co], frozen=True):
     """One choice, the reasons for it, and what became of the others."""
 
     choice: Choice_co
@@ -48,8 +45,7 @@ class Decision(Generic[Choice_co]):
     would_change: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(Struct, frozen=True):
     """A number that comes from a model of reality."""
 
     low: float
@@ -61,8 +57,7 @@ class Range:
         return Range(self.low * factor, self.expected * factor, self.high * factor)
 
 
-@dataclass(frozen=True, slots=True)
-class MachineChoice:
+class MachineChoice(Struct, frozen=True):
     """The machines: what, how many, and how the model lies on them."""
 
     type: str  # as the cloud names it; for attached accelerators the host machine type
@@ -86,8 +81,7 @@ class MachineChoice:
     local_ssd_count: int = 0  # partitions to attach; bundled ones come by themselves and are not counted
 
 
-@dataclass(frozen=True, slots=True)
-class StorageChoice:
+class StorageChoice(Struct, frozen=True):
     """One mounted store."""
 
     purpose: Purpose
@@ -105,8 +99,7 @@ class StorageChoice:
     usd_per_month: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CapacityChoice:
+class CapacityChoice(Struct, frozen=True):
     """How the machines are obtained. Fields that a model does not use are None."""
 
     model: CapacityModel
@@ -122,16 +115,14 @@ class CapacityChoice:
     automatic_restart: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LocationChoice:
+class LocationChoice(Struct, frozen=True):
     """One region; the zones the group may use, best first. Stateful zonal things lie in the first."""
 
     region: Region
     zones: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ImageChoice:
+class ImageChoice(Struct, frozen=True):
     """What the machines boot: an image or the newest of a family, always by project."""
 
     project: str | None  # None: the workload's own
@@ -143,8 +134,7 @@ class ImageChoice:
     base: ImageFamily | None  # the public family it is, or is built from
 
 
-@dataclass(frozen=True, slots=True)
-class GroupChoice:
+class GroupChoice(Struct, frozen=True):
     """The managed instance group."""
 
     scope: Literal["zonal", "regional"]
@@ -166,8 +156,7 @@ class GroupChoice:
     stopped: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkChoice:
+class NetworkChoice(Struct, frozen=True):
     """The network of the machines."""
 
     creates: bool
@@ -179,8 +168,7 @@ class NetworkChoice:
     mtu: int = 1460
 
 
-@dataclass(frozen=True, slots=True)
-class ServingChoice:
+class ServingChoice(Struct, frozen=True):
     """How requests reach the machines."""
 
     expose: Literal["none", "internal", "external"]
@@ -190,8 +178,7 @@ class ServingChoice:
     drain_s: int
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """Device memory per accelerator, GiB, by part."""
 
     weights: float
@@ -204,8 +191,7 @@ class Memory:
     usable: float
 
 
-@dataclass(frozen=True, slots=True)
-class Margin:
+class Margin(Struct, frozen=True):
     """How much room a constraint leaves."""
 
     constraint: str
@@ -219,8 +205,7 @@ class Margin:
         return 1 - self.needed / self.available if self.available else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointPlan:
+class CheckpointPlan(Struct, frozen=True):
     """Saving the state of a run: size, interval, and the rate that hides the write."""
 
     size_gib: float
@@ -229,8 +214,7 @@ class CheckpointPlan:
     keep: int
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
+class Costs(Struct, frozen=True):
     """List prices, USD per hour; what has no price in the tables stands in ``unknown`` and counts nowhere."""
 
     compute: float | None
@@ -244,8 +228,7 @@ class Costs:
         return (self.compute or 0.0) + self.storage + self.network
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """What the plan will do and cost, as far as the model of reality says. None: does not apply, or is not known."""
 
     costs: Costs
@@ -268,8 +251,7 @@ class Estimate:
     assumptions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class QuotaNeed:
+class QuotaNeed(Struct, frozen=True):
     """Quota to ask for."""
 
     metric: str
@@ -278,8 +260,7 @@ class QuotaNeed:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(Struct, frozen=True):
     """What runs on the machines, as the descriptor gives it."""
 
     container: str | None
@@ -288,8 +269,7 @@ class Program:
     secrets: tuple[tuple[str, str], ...]  # variable, secret name
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """Everything that was decided for one workload. The next stage needs nothing else."""
 
     name: str
@@ -315,4 +295,3 @@ class Plan:
     model_name: str | None = None
     data_source: str | None = None
     is_lowered: bool = True  # false: sized and explained, but no Terraform can be written for it yet
-    unsupported: tuple[str, ...] = field(default=())

@@ -1,7 +1,8 @@
 """What the rules look at: the workload, the facts, and what sizing made of the model."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from infragen.decide.sizing.shape import ModelShape
 from infragen.descriptor.model import Workload
@@ -13,8 +14,7 @@ TRAINING_TASKS = frozenset({"pretrain", "finetune"})
 SERVING_TASKS = frozenset({"serve", "batch-inference"})
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Struct, frozen=True):
     """One workload as the rules see it. ``today`` serves checks of dates and never reaches the output."""
 
     workload: Workload
@@ -23,8 +23,7 @@ class Need:
     today: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(Struct, frozen=True):
     """A candidate machine: the type, and the host type where accelerators are attached to one."""
 
     record: MachineType

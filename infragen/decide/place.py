@@ -2,8 +2,9 @@
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from infragen.decide.need import Machine, Need
 from infragen.decide.rule import Miss, Narrowed, candidates, rule
@@ -24,8 +25,7 @@ UNKNOWN_PLACE = declare(
 ZONES_OF_A_GROUP = 3  # a regional group spreads over at most this many zones
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(Struct, frozen=True):
     """A region and its zones that have the machine. No zones: the tables know the region only."""
 
     region: Region

@@ -1,6 +1,6 @@
 """What a machine costs per hour at a place, by capacity model, as far as the price tables know."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from infragen.descriptor.model import CapacityModel
 from infragen.facts.load import Catalog
@@ -16,8 +16,7 @@ PRICE_KINDS: dict[CapacityModel, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class HourlyPrice:
+class HourlyPrice(Struct, frozen=True):
     """USD per hour of one machine, the date of the price, and how sure the table is."""
 
     usd: float

@@ -1,6 +1,6 @@
 """The one explicit ranking: sufficient candidates joined with where and how they can be had, best first."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from infragen.decide.capacity import Offer
 from infragen.decide.fit import Fit
@@ -45,8 +45,7 @@ RANK_BALANCED = declare(
 RANKS = {"cost": RANK_COST, "carbon": RANK_CARBON, "balanced": RANK_BALANCED}
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """A sufficient plan: machines that fit, how they are obtained, and where."""
 
     fit: Fit

@@ -5,8 +5,9 @@ that says why it goes. The function's docstring is the catalogue's text for it (
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from infragen.decide.model import Rejection
 from infragen.diagnostics import CATALOGUE, Rule, declare
@@ -15,8 +16,7 @@ Need = TypeVar("Need")
 Candidate = TypeVar("Candidate")
 
 
-@dataclass(frozen=True, slots=True)
-class Miss:
+class Miss(Struct, frozen=True):
     """Why a candidate goes.
 
     ``distance`` orders near misses (0: almost), ``help`` says what would keep it, ``path`` is the field of the
@@ -51,8 +51,7 @@ def rule_of(check: Callable[..., object]) -> Rule:
     return CATALOGUE[_IDS[check]]
 
 
-@dataclass(frozen=True, slots=True)
-class Removal(Generic[Candidate]):
+class Removal(Struct, Generic[Candidate], frozen=True):
     """A candidate, the rule that removed it, and why."""
 
     candidate: Candidate
@@ -60,8 +59,7 @@ class Removal(Generic[Candidate]):
     miss: Miss
 
 
-@dataclass(frozen=True, slots=True)
-class Narrowed(Generic[Candidate]):
+class Narrowed(Struct, Generic[Candidate], frozen=True):
     """What is left, and everything that went, in the order in which it went."""
 
     kept: tuple[Candidate, ...]

@@ -4,8 +4,9 @@ The engine (``decide/sizing``) knows formulas and nothing of descriptors' errors
 its answers into fits, removals and reasons.
 """
 
-from dataclasses import replace
 from functools import lru_cache
+
+from msgspec.structs import replace
 
 from infragen.decide import machine
 from infragen.decide.fit import Fit

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from infragen.decide.need import SERVING_TASKS, TRAINING_TASKS, Machine, Need
 from infragen.decide.rule import Miss, Narrowed, candidates, rule
@@ -30,8 +31,7 @@ CHEAPEST = declare(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(Struct, frozen=True):
     """What one purpose asks of its storage. Rates are aggregates over all clients."""
 
     purpose: Purpose

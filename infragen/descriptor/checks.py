@@ -6,8 +6,9 @@ meant is left to the stages that know the catalogue.
 
 import ipaddress
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from posixpath import normpath
+
+from msgspec import Struct
 
 from infragen.descriptor.model import Workload
 from infragen.descriptor.rules import FORMAT
@@ -17,8 +18,7 @@ from infragen.units import duration
 MIG_DOCS = "https://cloud.google.com/compute/docs/instance-groups/updating-migs"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What a check objects to: the dotted path to point at, and the words."""
 
     path: str

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from infragen.descriptor.rules import FORMAT, Says, nearest, objection
 from infragen.descriptor.schema import Schema, sections
@@ -11,8 +12,7 @@ from infragen.descriptor.schema import Schema, sections
 _SHOWN = 60  # characters of a value that a message repeats; the source line shows it anyway
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Struct, frozen=True):
     """What a text must look like: in words, by example, and whether a wrong one can be made right mechanically."""
 
     words: str

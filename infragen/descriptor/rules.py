@@ -7,9 +7,10 @@ a field stands in ``mistakes``, what with fields against each other in ``checks`
 import difflib
 import unicodedata
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import wraps
 from typing import Concatenate, ParamSpec
+
+from msgspec import Struct
 
 from infragen.diagnostics import Diagnostic, Severity, Span, declare
 
@@ -18,8 +19,7 @@ FORMAT = "infragen descriptor format, version 1"
 P = ParamSpec("P")
 
 
-@dataclass(frozen=True, slots=True)
-class Says:
+class Says(Struct, frozen=True):
     """The words of one finding, without its place."""
 
     message: str

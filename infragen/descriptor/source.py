@@ -1,8 +1,9 @@
 """What the user handed over: the descriptor, its overlays and settings, as bytes in memory."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from infragen.descriptor import rules
 from infragen.diagnostics import Diagnostics, Span
@@ -10,8 +11,7 @@ from infragen.diagnostics import Diagnostics, Span
 MAX_BYTES = 2**20  # of one file, D002
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     """A file under the name that the user gave, and what it holds."""
 
     name: str
@@ -22,8 +22,7 @@ def _nothing_beside(name: str) -> bytes:
     raise FileNotFoundError(name)
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """A descriptor, the ``--env`` files over it and the ``--set`` texts over those, each in the order given.
 
     ``beside`` gives the content of a file that the descriptor names, relative to itself (at most one byte beyond

@@ -1,7 +1,8 @@
 """The parser's objections in our words."""
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from infragen.descriptor.rules import Says
 
@@ -115,8 +116,7 @@ _SYNTAX: tuple[tuple[str, bool, str, str, str], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """What the parser says: its text, the offset it stopped at, and the offset of what it was reading then."""
 
     text: str

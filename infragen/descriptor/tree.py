@@ -10,10 +10,12 @@ the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema).
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 import yaml
+from msgspec import Struct
+from msgspec.structs import replace
 from yaml import events
 
 from infragen.descriptor import rules, syntax
@@ -38,8 +40,7 @@ _CORE_SCHEMA: tuple[tuple[re.Pattern[str], type], ...] = (
 _MANY_DIGITS = 40  # above, a whole number is read as a float: no field takes it, and Python refuses the longest ones
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(Struct, frozen=True):
     """One value. ``text`` is what was written, without quotes."""
 
     value: ScalarValue
@@ -49,8 +50,7 @@ class Scalar:
     depth: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(Struct, frozen=True):
     """A list. ``nodes`` and ``depth`` count everything below, aliases expanded."""
 
     items: "tuple[Node, ...]"
@@ -59,16 +59,14 @@ class Sequence:
     depth: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A value under its key."""
 
     key: Span
     node: "Node"
 
 
-@dataclass(frozen=True, slots=True)
-class Mapping:
+class Mapping(Struct, frozen=True):
     """Keys and values, in the order written. The span of a mapping in block style is that of its first key."""
 
     entries: dict[str, Entry]

@@ -8,15 +8,16 @@ file and line; nothing is filled in silently.
 import csv
 import types
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from msgspec import Struct
+
 from infragen.facts import model
 
-Record = TypeVar("Record")
+Record = TypeVar("Record", bound=Struct)
 FLAGS = {"yes": True, "no": False}
 
 
@@ -55,7 +56,7 @@ class Table:
     def records(self, record: type[Record], rows: list[list[str]] | None = None) -> Iterator[Record]:
         """The rows (all, or those given) as records. Columns that the record lacks are left aside. Raises FactError."""
         hints = get_type_hints(record)
-        columns = [(self.header.index(field.name), _reader(hints[field.name])) for field in fields(record)]  # type: ignore[arg-type]
+        columns = [(self.header.index(name), _reader(hints[name])) for name in record.__struct_fields__]
         for number, row in enumerate(self.rows if rows is None else rows, start=2):
             try:
                 yield record(*[read(row[index]) for index, read in columns])

@@ -4,14 +4,14 @@
 ``docs/facts.md``) and how sure it is (``confidence``: verified, single-source, from-memory, ...).
 """
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Flag = bool | None  # None: the sources do not say, or disagree
 
 
-@dataclass(frozen=True, slots=True)
-class Accelerator:
+class Accelerator(Struct, frozen=True):
     """A GPU or TPU chip. Peaks are dense, per chip, in TFLOP/s (int8: TOP/s); None where the format has no native unit."""
 
     name: str
@@ -39,8 +39,7 @@ class Accelerator:
     notes: str
 
 
-@dataclass(frozen=True, slots=True)
-class MachineType:
+class MachineType(Struct, frozen=True):
     """A machine type, or (``attached``) the rule for attaching an accelerator to general-purpose machines."""
 
     name: str
@@ -86,8 +85,7 @@ class MachineType:
         return "+" in self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Fabric:
+class Fabric(Struct, frozen=True):
     """How the machines of a series are wired together beyond their first interface."""
 
     name: str
@@ -106,8 +104,7 @@ class Fabric:
     sources: str
 
 
-@dataclass(frozen=True, slots=True)
-class Zone:
+class Zone(Struct, frozen=True):
     """A place where a machine type exists. ``zone`` is None where only the region is known."""
 
     machine_type: str
@@ -118,8 +115,7 @@ class Zone:
     confidence: str
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(Struct, frozen=True):
     """A list price in USD per hour without taxes. ``scope`` says of what."""
 
     item: str
@@ -133,8 +129,7 @@ class Price:
     confidence: str
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
+class Region(Struct, frozen=True):
     """A region: where it lies and how clean its electricity is."""
 
     name: str
@@ -148,8 +143,7 @@ class Region:
     confidence: str
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCard:
+class ModelCard(Struct, frozen=True):
     """A published model. Parameters in units. ``attention`` is the card's own wording; see ``docs/facts.md``."""
 
     name: str
@@ -182,8 +176,7 @@ class ModelCard:
     notes: str
 
 
-@dataclass(frozen=True, slots=True)
-class Topology:
+class Topology(Struct, frozen=True):
     """A TPU slice: its shape, chips, machine type and VMs."""
 
     accelerator: str
@@ -195,8 +188,7 @@ class Topology:
     confidence: str
 
 
-@dataclass(frozen=True, slots=True)
-class StorageService:
+class StorageService(Struct, frozen=True):
     """A storage service or tier with its limits. Rates in MiB/s, capacities in GiB, None: no figure or not fixed."""
 
     id: str
@@ -238,8 +230,7 @@ class StorageService:
     sources: str
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFamily:
+class ImageFamily(Struct, frozen=True):
     """A public image family to start from."""
 
     project: str
@@ -253,8 +244,7 @@ class ImageFamily:
     notes: str
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(Struct, frozen=True):
     """The quota metric that limits an accelerator."""
 
     accelerator: str
@@ -263,8 +253,7 @@ class Quota:
     confidence: str
 
 
-@dataclass(frozen=True, slots=True)
-class HostMachine:
+class HostMachine(Struct, frozen=True):
     """A general-purpose machine type without accelerator, for data preparation, builders and attached accelerators."""
 
     name: str
@@ -276,8 +265,7 @@ class HostMachine:
     confidence: str
 
 
-@dataclass(frozen=True, slots=True)
-class HostPrice:
+class HostPrice(Struct, frozen=True):
     """Price of a general-purpose series in a region: per vCPU and per GB of memory, USD per hour."""
 
     series: str

@@ -7,8 +7,9 @@ become an expression through `Expression`, and those are made from addresses, ne
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 LINE_WIDTH = 100  # characters; a longer list is written one item per line
 NAMED_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -17,8 +18,7 @@ _CLOSED = re.compile(r"\{[^{}]*\}")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
+class Expression(Struct, frozen=True):
     """A piece of HCL that stands as it is, for example a reference to another resource."""
 
     text: str

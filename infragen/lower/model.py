@@ -5,8 +5,9 @@ in ``_gib``, ``_s`` carry their unit; ``because`` are the comment lines that sta
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from infragen.lower.hcl import Expression, Value, literal
 
@@ -15,8 +16,7 @@ Provider = Literal["google", "google-beta"]
 Because = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resource:
+class Resource(Struct, frozen=True, kw_only=True):
     """A resource or data block: its address, and what stands before its own arguments."""
 
     type: str
@@ -43,15 +43,13 @@ class Resource:
         return Expression(self.address)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Named(Resource):
+class Named(Resource, frozen=True, kw_only=True):
     """A resource with a name in the cloud."""
 
     cloud_name: Text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Variable:
+class Variable(Struct, frozen=True, kw_only=True):
     """An input variable. ``value`` is what ``terraform.tfvars`` sets it to."""
 
     name: str
@@ -65,8 +63,7 @@ class Variable:
     because: Because = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Local:
+class Local(Struct, frozen=True, kw_only=True):
     """A named expression."""
 
     name: str
@@ -74,8 +71,7 @@ class Local:
     because: Because = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
+class Output(Struct, frozen=True, kw_only=True):
     """A value that `terraform output` prints."""
 
     name: str
@@ -83,8 +79,7 @@ class Output:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """What holds for the whole root module."""
 
     required_version: str
@@ -98,8 +93,7 @@ class Settings:
 # --- network ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Network(Named):
+class Network(Named, frozen=True, kw_only=True):
     """A VPC without automatic subnets."""
 
     description: str
@@ -107,8 +101,7 @@ class Network(Named):
     profile: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subnet(Named):
+class Subnet(Named, frozen=True, kw_only=True):
     """A subnet of a created VPC; with a purpose it serves load balancers only."""
 
     range: Text
@@ -118,8 +111,7 @@ class Subnet(Named):
     has_flow_logs: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FirewallRule(Named):
+class FirewallRule(Named, frozen=True, kw_only=True):
     """An ingress rule. ``allows``: protocol, ports (none: all)."""
 
     description: str
@@ -129,23 +121,20 @@ class FirewallRule(Named):
     target: Expression | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Router(Named):
+class Router(Named, frozen=True, kw_only=True):
     """The router that a NAT hangs on."""
 
     network: Expression
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Nat(Named):
+class Nat(Named, frozen=True, kw_only=True):
     """A way out to the internet for machines without an external address."""
 
     router: Expression
     subnet: Expression
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeeringRange(Named):
+class PeeringRange(Named, frozen=True, kw_only=True):
     """Addresses of the VPC that a managed service may use."""
 
     first: str  # address
@@ -153,16 +142,14 @@ class PeeringRange(Named):
     network: Expression
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeeringConnection(Resource):
+class PeeringConnection(Resource, frozen=True, kw_only=True):
     """The peering between the VPC and the managed services."""
 
     network: Expression
     ranges: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkPart:
+class NetworkPart(Struct, frozen=True, kw_only=True):
     """Everything of network.tf. ``locals`` come first."""
 
     locals: tuple[Local, ...] = ()
@@ -178,8 +165,7 @@ class NetworkPart:
 # --- storage ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bucket(Named):
+class Bucket(Named, frozen=True, kw_only=True):
     """An object store. Hierarchical buckets rename folders in one step and cannot keep versions."""
 
     is_hierarchical: bool
@@ -188,8 +174,7 @@ class Bucket(Named):
     is_guarded: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileShare(Named):
+class FileShare(Named, frozen=True, kw_only=True):
     """An NFS server with one share."""
 
     tier: str
@@ -207,8 +192,7 @@ class FileShare(Named):
     is_guarded: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParallelFileSystem(Named):
+class ParallelFileSystem(Named, frozen=True, kw_only=True):
     """A parallel file system. ``rate_mb_s_per_tib`` None: the dynamic tier."""
 
     location: Expression
@@ -221,8 +205,7 @@ class ParallelFileSystem(Named):
     is_guarded: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScratchFileSystem(Named):
+class ScratchFileSystem(Named, frozen=True, kw_only=True):
     """A parallel file system of the kind its vendor has deprecated."""
 
     location: Expression
@@ -233,8 +216,7 @@ class ScratchFileSystem(Named):
     is_guarded: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disk(Named):
+class Disk(Named, frozen=True, kw_only=True):
     """A disk that many machines attach read-only, made from a snapshot."""
 
     disk_type: str
@@ -247,8 +229,7 @@ class Disk(Named):
     is_guarded: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoragePart:
+class StoragePart(Struct, frozen=True, kw_only=True):
     """Everything of storage.tf."""
 
     locals: tuple[Local, ...] = ()
@@ -262,8 +243,7 @@ class StoragePart:
 # --- capacity --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReservedMachine:
+class ReservedMachine(Struct, frozen=True, kw_only=True):
     """The properties that a machine and its reservation share. Bundled accelerators and disks are not listed."""
 
     machine_type: str
@@ -272,8 +252,7 @@ class ReservedMachine:
     local_ssds: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reservation(Named):
+class Reservation(Named, frozen=True, kw_only=True):
     """Machines kept free from now on, and paid for from now on."""
 
     zone: Expression
@@ -283,8 +262,7 @@ class Reservation(Named):
     is_guarded: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FutureReservation(Named):
+class FutureReservation(Named, frozen=True, kw_only=True):
     """A request for machines in a window of time."""
 
     zone: Expression
@@ -298,8 +276,7 @@ class FutureReservation(Named):
     shared_with: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResizeRequest(Named):
+class ResizeRequest(Named, frozen=True, kw_only=True):
     """A request for machines that waits until all of them can be had."""
 
     location: tuple[str, Expression]  # argument, value
@@ -308,8 +285,7 @@ class ResizeRequest(Named):
     run_s: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlacementPolicy(Named):
+class PlacementPolicy(Named, frozen=True, kw_only=True):
     """How close machines stand: a policy of the template, or (``workload``) of the group."""
 
     is_workload_policy: bool
@@ -317,8 +293,7 @@ class PlacementPolicy(Named):
     domains: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CapacityPart:
+class CapacityPart(Struct, frozen=True, kw_only=True):
     """Everything of capacity.tf."""
 
     reservations: tuple[Reservation, ...] = ()
@@ -330,8 +305,7 @@ class CapacityPart:
 # --- compute ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BootDisk:
+class BootDisk(Struct, frozen=True, kw_only=True):
     """The first disk."""
 
     image: Expression
@@ -341,8 +315,7 @@ class BootDisk:
     because: Because = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MoreDisk:
+class MoreDisk(Struct, frozen=True, kw_only=True):
     """Another disk of each machine. ``source``: an existing disk by name; else a new one."""
 
     device_name: str | None = None
@@ -359,8 +332,7 @@ class MoreDisk:
     because: Because = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interface:
+class Interface(Struct, frozen=True, kw_only=True):
     """A network interface, or (``for_each``) one per item of a map of subnets or a set of names."""
 
     nic_type: str
@@ -371,8 +343,7 @@ class Interface:
     because: Because = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scheduling:
+class Scheduling(Struct, frozen=True, kw_only=True):
     """How the machine lives and ends."""
 
     provisioning_model: str
@@ -384,16 +355,14 @@ class Scheduling:
     because: Because = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Affinity:
+class Affinity(Struct, frozen=True, kw_only=True):
     """Which reservations the machine may use."""
 
     type: str
     values: tuple[Text, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceTemplate(Resource):
+class InstanceTemplate(Resource, frozen=True, kw_only=True):
     """What a machine is."""
 
     name_prefix: str
@@ -413,8 +382,7 @@ class InstanceTemplate(Resource):
     scopes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Healing:
+class Healing(Struct, frozen=True, kw_only=True):
     """When a machine that fails its check is replaced."""
 
     health_check: Expression
@@ -422,8 +390,7 @@ class Healing:
     because: Because = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpdatePolicy:
+class UpdatePolicy(Struct, frozen=True, kw_only=True):
     """How a new template reaches the machines."""
 
     type: str
@@ -434,8 +401,7 @@ class UpdatePolicy:
     because: Because = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceGroup(Named):
+class InstanceGroup(Named, frozen=True, kw_only=True):
     """The managed instance group."""
 
     base_name: str
@@ -457,8 +423,7 @@ class InstanceGroup(Named):
     waits: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Autoscaler(Named):
+class Autoscaler(Named, frozen=True, kw_only=True):
     """Holds a signal at its target by adding and removing machines."""
 
     location: tuple[str, Expression]
@@ -473,8 +438,7 @@ class Autoscaler(Named):
     filter: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealthCheck(Named):
+class HealthCheck(Named, frozen=True, kw_only=True):
     """A probe. ``path`` None: a TCP connection is enough."""
 
     description: str
@@ -487,8 +451,7 @@ class HealthCheck(Named):
     unhealthy: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComputePart:
+class ComputePart(Struct, frozen=True, kw_only=True):
     """Everything of main.tf."""
 
     template: InstanceTemplate
@@ -500,8 +463,7 @@ class ComputePart:
 # --- serving, image, identity, monitoring ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackendService(Named):
+class BackendService(Named, frozen=True, kw_only=True):
     """The machines as a load balancer sees them."""
 
     region: Expression | None
@@ -515,8 +477,7 @@ class BackendService(Named):
     security_policy: Expression | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrontDoor:
+class FrontDoor(Struct, frozen=True, kw_only=True):
     """From an address to the backend service. A door to the internet has TLS and a request limit; regions are None there."""
 
     address: Named
@@ -532,8 +493,7 @@ class FrontDoor:
     subnet: Expression | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServingPart:
+class ServingPart(Struct, frozen=True, kw_only=True):
     """Everything of serving.tf."""
 
     health_check: HealthCheck
@@ -541,24 +501,21 @@ class ServingPart:
     door: FrontDoor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageLookup(Resource):
+class ImageLookup(Resource, frozen=True, kw_only=True):
     """The newest image of a family, looked up when Terraform plans."""
 
     family: str
     project: Text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImagePart:
+class ImagePart(Struct, frozen=True, kw_only=True):
     """Everything of image.tf."""
 
     boot_image: Local
     lookup: ImageLookup | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceAccount(Resource):
+class ServiceAccount(Resource, frozen=True, kw_only=True):
     """Who the machines are."""
 
     account_id: str
@@ -566,8 +523,7 @@ class ServiceAccount(Resource):
     description: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member(Resource):
+class Member(Resource, frozen=True, kw_only=True):
     """A role for the machines. ``target``: arguments that say on what."""
 
     target: tuple[tuple[str, Text], ...]
@@ -575,15 +531,13 @@ class Member(Resource):
     member: Expression
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services(Resource):
+class Services(Resource, frozen=True, kw_only=True):
     """The APIs that the stack uses."""
 
     apis: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdentityPart:
+class IdentityPart(Struct, frozen=True, kw_only=True):
     """Everything of iam.tf."""
 
     services: Services
@@ -591,8 +545,7 @@ class IdentityPart:
     members: tuple[Member, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertPolicy(Resource):
+class AlertPolicy(Resource, frozen=True, kw_only=True):
     """A condition on one metric that opens an incident."""
 
     title: str
@@ -606,8 +559,7 @@ class AlertPolicy(Resource):
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MonitoringPart:
+class MonitoringPart(Struct, frozen=True, kw_only=True):
     """Everything of monitoring.tf."""
 
     policies: tuple[AlertPolicy, ...]
@@ -616,8 +568,7 @@ class MonitoringPart:
 # --- what runs on the machine, and what people read --------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
+class Mount(Struct, frozen=True, kw_only=True):
     """A store as the boot scripts see it: one line of the instance metadata, fields separated by blanks."""
 
     kind: Literal["bucket", "nfs", "parallel", "scratch", "disk", "attached", "folder", "local"]
@@ -626,8 +577,7 @@ class Mount:
     options: str = "-"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Boot:
+class Boot(Struct, frozen=True, kw_only=True):
     """What the boot scripts contain. Values are read from instance metadata at boot; none is written into a script."""
 
     mounts: tuple[Mount, ...]
@@ -652,8 +602,7 @@ class Boot:
         return frozenset(mount.kind for mount in self.mounts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """A step of the README: what it does, why, and the exact commands."""
 
     title: str
@@ -661,8 +610,7 @@ class Step:
     commands: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(Struct, frozen=True, kw_only=True):
     """A decision as the README tells it."""
 
     subject: str
@@ -672,8 +620,7 @@ class Choice:
     would_change: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guide:
+class Guide(Struct, frozen=True, kw_only=True):
     """What the README says."""
 
     summary: str
@@ -687,8 +634,7 @@ class Guide:
     figures: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stack:
+class Stack(Struct, frozen=True, kw_only=True):
     """Everything there is to write for one workload, one field per file or group of files."""
 
     name: str
@@ -705,11 +651,12 @@ class Stack:
     image: ImagePart
     serving: ServingPart | None = None
     monitoring: MonitoringPart | None = None
-    blocks: tuple[Resource, ...] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
+    @property
+    def blocks(self) -> tuple[Resource, ...]:
+        """Every resource and data block, sorted by address."""
         found = {one.address: one for one in _resources(self)}
-        object.__setattr__(self, "blocks", tuple(found[address] for address in sorted(found)))
+        return tuple(found[address] for address in sorted(found))
 
     @property
     def resources(self) -> tuple[tuple[str, Provider], ...]:
@@ -725,7 +672,6 @@ def _resources(record: object) -> Iterator[Resource]:
     if isinstance(record, tuple):
         for item in record:
             yield from _resources(item)
-    elif is_dataclass(record):
-        for part in fields(record):
-            if part.init:
-                yield from _resources(getattr(record, part.name))
+    elif isinstance(record, Struct):
+        for name in record.__struct_fields__:
+            yield from _resources(getattr(record, name))

@@ -1,8 +1,9 @@
 """The schema of one entry, a nesting level at a time, with what a check asks of it worked out once."""
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias
+
+from msgspec import Struct
 
 from infragen.facts import provider_schema
 from infragen.verify.model import Block, File
@@ -19,8 +20,7 @@ class Group(NamedTuple):
     paths: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(Struct, frozen=True):
     """The arguments of one nesting level, and which of them need more than a look at each one."""
 
     arguments: dict[str, Spec]

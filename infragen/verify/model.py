@@ -13,42 +13,39 @@ from functools import cached_property
 from typing import Literal as OneOf
 from typing import NamedTuple, TypeAlias
 
+from msgspec import Struct
+
 from infragen.diagnostics import Span
 
 Scalar: TypeAlias = str | int | float | bool | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Expr:
+class Expr(Struct, frozen=True, eq=False):
     """An expression; ``start`` and ``end`` are byte offsets, the end exclusive."""
 
     start: int
     end: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Literal(Expr):
+class Literal(Expr, frozen=True, eq=False):
     """A string without interpolation (escapes resolved), a number, a bool or null."""
 
     value: Scalar
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Template(Expr):
+class Template(Expr, frozen=True, eq=False):
     """A string with interpolations or directives: literal text and expressions in their order."""
 
     parts: tuple[str | Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ListExpr(Expr):
+class ListExpr(Expr, frozen=True, eq=False):
     """``[a, b]``."""
 
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ObjectExpr(Expr):
+class ObjectExpr(Expr, frozen=True, eq=False):
     """``{ key = value }``. A key written as a bare word is a literal string."""
 
     items: tuple[tuple[Expr, Expr], ...]
@@ -64,8 +61,7 @@ class Step(NamedTuple):
     end: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Reference(Expr):
+class Reference(Expr, frozen=True, eq=False):
     """``root.step[0].step``: a traversal that starts at a name."""
 
     root: str
@@ -82,16 +78,14 @@ class Reference(Expr):
         return tuple(names)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Access(Expr):
+class Access(Expr, frozen=True, eq=False):
     """A traversal that starts at something other than a name: ``f(x).id``."""
 
     base: Expr
     steps: tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Call(Expr):
+class Call(Expr, frozen=True, eq=False):
     """``name(arguments)``; ``name_end`` closes the part of it that is the name."""
 
     name: str
@@ -99,8 +93,7 @@ class Call(Expr):
     arguments: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Conditional(Expr):
+class Conditional(Expr, frozen=True, eq=False):
     """``condition ? yes : no``."""
 
     condition: Expr
@@ -108,16 +101,14 @@ class Conditional(Expr):
     no: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Operation(Expr):
+class Operation(Expr, frozen=True, eq=False):
     """One operand and ``-`` or ``!``, or two operands and what stands between them."""
 
     operator: str
     operands: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ForExpr(Expr):
+class ForExpr(Expr, frozen=True, eq=False):
     """``[for name in collection : value if condition]``; ``key`` is set where it makes an object."""
 
     names: tuple[str, ...]
@@ -127,8 +118,7 @@ class ForExpr(Expr):
     condition: Expr | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Directive(Expr):
+class Directive(Expr, frozen=True, eq=False):
     """``%{ for names in subject }parts%{ endfor }`` or ``%{ if subject }parts%{ endif }``, within a `Template`.
 
     Of an `if` the parts are those of both branches, and it binds no names.
@@ -139,8 +129,7 @@ class Directive(Expr):
     parts: tuple[str | Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Attribute:
+class Attribute(Struct, frozen=True, eq=False):
     """``name = value``. The name starts at ``start``."""
 
     name: str
@@ -152,8 +141,7 @@ class Attribute:
         return self.start + len(self.name.encode())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Label:
+class Label(Struct, frozen=True, eq=False):
     """One label of a block, without its quotes; the offsets include them."""
 
     text: str
@@ -161,8 +149,7 @@ class Label:
     end: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Body:
+class Body(Struct, frozen=True, eq=False):
     """What stands between two braces, or in a file. Of a name given twice the first counts."""
 
     attributes: Mapping[str, Attribute]
@@ -173,8 +160,7 @@ class Body:
         return (block for block in self.blocks if block.type == type)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Block:
+class Block(Struct, frozen=True, eq=False):
     """``type "label" { body }``. ``header_end`` closes the labels."""
 
     type: str

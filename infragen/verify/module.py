@@ -11,6 +11,8 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, Final, TypeAlias
 
+from msgspec import Struct
+
 from infragen.verify.model import (
     Attribute,
     Block,
@@ -38,8 +40,7 @@ Value: TypeAlias = Any  # str, number, bool, None, list, dict with str keys, or 
 _MOST_HOPS = 32  # references followed for one value; a cycle ends here
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(Struct, frozen=True):
     """A named thing of a module, and where it is written."""
 
     file: File

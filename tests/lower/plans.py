@@ -1,8 +1,9 @@
 """Plans by hand, with records of the real fact tables: two realistic workloads, and a variation for every other path."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from infragen.decide.model import (
     CapacityChoice,

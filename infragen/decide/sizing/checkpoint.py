@@ -5,7 +5,8 @@ Llama 3 405B run (arXiv 2407.21783: 419 unexpected interruptions in 54 days on 1
 """
 
 import math
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from infragen.units import GIB, HOUR_S
 
@@ -45,8 +46,7 @@ def job_mtbf_s(accelerators: int, vms: int, *, is_spot: bool) -> float:
     return min(hardware, SPOT_VM_MTBF_S / vms) if is_spot else hardware
 
 
-@dataclass(frozen=True, slots=True)
-class Saving:
+class Saving(Struct, frozen=True):
     """How a run saves its state."""
 
     size_bytes: float

@@ -6,7 +6,8 @@ as the common block, and says so in ``assumptions``.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from infragen.decide.sizing.count import Dimensions
 from infragen.decide.sizing.facts import ModelFamily, SizingFacts
@@ -142,7 +143,7 @@ def _adjusted(config: Config, family: ModelFamily) -> ModelFamily:
             changes[field] = _integer(config, (key,))
     if _integer(config, ("kv_lora_rank",)) is None and "kv_lora_rank" not in config and _integer(config, KV_HEADS):
         changes.setdefault("kv_lora_rank", family.kv_lora_rank)
-    return replace(family, **changes)  # type: ignore[arg-type]
+    return replace(family, **changes)
 
 
 def _count(config: Config, key: str) -> int:

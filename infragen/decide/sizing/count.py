@@ -5,13 +5,12 @@ sizing needs it: what every token reads, what only a routed token reads, and wha
 Source: Megatron-LM theoretical memory usage; the shapes of the published checkpoints.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from infragen.decide.sizing.facts import ModelFamily
 
 
-@dataclass(frozen=True, slots=True)
-class Dimensions:
+class Dimensions(Struct, frozen=True):
     """Widths and depths of a transformer. ``layers`` are those of the stack that generates (or of the only stack)."""
 
     layers: int
@@ -43,8 +42,7 @@ class Dimensions:
         return (self.layers - self.dense_layers) // self.moe_every if self.experts else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(Struct, frozen=True):
     """Parameters by part. ``total`` = ``embeddings`` + ``experts`` + the rest."""
 
     total: float

@@ -4,9 +4,10 @@ Takes a `Catalog`. Gives `SizingFacts`, which every formula that needs a constan
 nothing here is computed; formulas stand in the modules beside this one.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
+
+from msgspec import Struct
 
 from infragen.facts.load import Catalog
 
@@ -14,8 +15,7 @@ QkNorm = Literal["none", "head", "full"]
 Biased = Literal["none", "qkv", "qvo", "qkvo"]
 
 
-@dataclass(frozen=True, slots=True)
-class NumberFormat:
+class NumberFormat(Struct, frozen=True):
     """A format that weights are stored in. ``compute_formats`` is in order of preference."""
 
     format: str
@@ -27,8 +27,7 @@ class NumberFormat:
     kv_format: bool  # engines keep a KV cache in it
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFamily:
+class ModelFamily(Struct, frozen=True):
     """How the layers of a family are built, beyond the widths that a card or a config states."""
 
     keys: tuple[str, ...]  # family of a card, name of a card, or model_type of a config
@@ -62,8 +61,7 @@ class ModelFamily:
     decoder_layers: int | None  # where they are not as many as the encoder's
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingBand:
+class TrainingBand(Struct, frozen=True):
     """What an architecture reaches in training: published shares of the dense 16-bit peak."""
 
     architecture: str  # of the chip; ``gpu`` and ``tpu`` stand for architectures without a row
@@ -81,8 +79,7 @@ class TrainingBand:
     matmul_ceiling: float  # best shape ever measured
 
 
-@dataclass(frozen=True, slots=True)
-class ServingBand:
+class ServingBand(Struct, frozen=True):
     """What an architecture reaches in serving, as shares of bandwidth and of the dense peak."""
 
     architecture: str
@@ -101,8 +98,7 @@ class ServingBand:
     allreduce_us_high: float
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeOverhead:
+class RuntimeOverhead(Struct, frozen=True):
     """Device memory that no tensor of the model occupies."""
 
     kind: str  # gpu, tpu
@@ -111,8 +107,7 @@ class RuntimeOverhead:
     fragmentation_share: float  # of usable memory, in training
 
 
-@dataclass(frozen=True, slots=True)
-class OptimizerState:
+class OptimizerState(Struct, frozen=True):
     """Bytes per trained parameter that an optimizer keeps beside weights and gradients."""
 
     optimizer: str
@@ -121,8 +116,7 @@ class OptimizerState:
     moment_bytes: float
 
 
-@dataclass(frozen=True, slots=True)
-class PowerBand:
+class PowerBand(Struct, frozen=True):
     """Power of an accelerator and its share of the host, as shares of the rated power."""
 
     task: Literal["training", "serving"]

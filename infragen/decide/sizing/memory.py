@@ -6,8 +6,9 @@ profile for serving.
 """
 
 import math
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from infragen.decide.model import Memory
 from infragen.decide.sizing.facts import OptimizerState, RuntimeOverhead
@@ -26,8 +27,7 @@ LOGIT_BYTES = 10.0  # per token and word: bf16 logits, fp32 copy, fp32 gradient
 CHUNKED_LOGIT_BYTES = 0.6  # ... of a fused cross entropy that works in chunks
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """Bytes on one device, by part."""
 
     weights: float = 0.0
@@ -123,8 +123,7 @@ def layer_activation_bytes(shape: ModelShape, tokens: float, tensor: int, recomp
     return max(2.0 * UNFUSED_COPIES, fused) * unit if recompute == "none" else fused * unit
 
 
-@dataclass(frozen=True, slots=True)
-class StateBytes:
+class StateBytes(Struct, frozen=True):
     """Bytes per trained parameter."""
 
     weights: float

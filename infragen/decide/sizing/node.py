@@ -1,7 +1,8 @@
 """What sizing sees of a machine (`Node`), and how it says that a machine will not do (`Shortfall`)."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from infragen.decide.sizing.shape import ModelShape
 from infragen.facts.model import Accelerator, Fabric, MachineType
@@ -18,8 +19,7 @@ Constraint = Literal[
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """One VM with its accelerators. ``accelerators`` is a fraction where the VM holds a part of one."""
 
     accelerator: Accelerator
@@ -102,8 +102,7 @@ def node_of(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Shortfall:
+class Shortfall(Struct, frozen=True):
     """Why a node will not do: which constraint, what it needs and what there is. ``help`` says what would do."""
 
     constraint: Constraint

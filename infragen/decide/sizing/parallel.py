@@ -6,7 +6,9 @@ fit, or the tightest that does not. Communication: sizing follows ring collectiv
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from infragen.decide.sizing.facts import RuntimeOverhead
 from infragen.decide.sizing.memory import (
@@ -37,8 +39,7 @@ GOOD_SPEED = 0.90  # of an unhindered step; below it wider splits are looked at
 LAYOUTS_AFTER_FIRST = 2  # wider splits looked at once something good fits
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """What one step does, the same for every machine count. Bytes per parameter; parameters of the whole model."""
 
     shape: ModelShape
@@ -71,8 +72,7 @@ def layer_bytes(shape: ModelShape) -> dict[Recompute, tuple[float, float]]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """A training step on a cluster. ``bytes`` per device by part; ``speed`` is relative to an unhindered step."""
 
     tensor: int
@@ -109,8 +109,7 @@ def splits(task: Task, node: Node, devices: int) -> Iterator[tuple[int, int, int
         yield t, p, c
 
 
-@dataclass(frozen=True, slots=True)
-class _Split:
+class _Split(Struct, frozen=True):
     """A split of the cluster, and what every layout of it shares."""
 
     tensor: int

@@ -4,7 +4,7 @@ Takes a model, a chip and the format asked for. Gives an `Arithmetic`, or the `S
 format that is only stored (dequantised on the fly) is said so and computed in the next native one.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from infragen.decide.sizing.facts import NumberFormat, SizingFacts
 from infragen.decide.sizing.node import Shortfall
@@ -16,8 +16,7 @@ DEQUANTISATION_COST = 0.85  # of the arithmetic rate that is left where weights 
 TRAINING_FORMATS = frozenset({"fp32", "bf16", "fp16", "fp8"})
 
 
-@dataclass(frozen=True, slots=True)
-class Arithmetic:
+class Arithmetic(Struct, frozen=True):
     """How weights are stored and computed. ``peak_flops`` is per whole chip; None where no figure is known."""
 
     stored: NumberFormat

@@ -5,7 +5,8 @@ the fast interconnect; a pipeline joins what that cannot.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from infragen.decide.sizing.facts import SizingFacts
 from infragen.decide.sizing.memory import (
@@ -25,8 +26,7 @@ SPANNING_DEVICES = 8  # accelerators of a VM from which on a replica may span se
 MAX_REPLICA_VMS = 32  # VMs that one replica may span
 
 
-@dataclass(frozen=True, slots=True)
-class ServingLayout:
+class ServingLayout(Struct, frozen=True):
     """One way to lay a replica over devices, with the memory and the speed that it has."""
 
     tensor: int

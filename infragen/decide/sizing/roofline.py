@@ -5,7 +5,7 @@ architecture. Steady state of continuous batching: a batch of B requests occupie
 ``output_tokens`` decode steps, so that requests per second = B / (B·t_prefill + output_tokens·t_decode(B)).
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from infragen.decide.sizing.facts import ServingBand, SizingFacts
 from infragen.decide.sizing.node import Node
@@ -16,8 +16,7 @@ ALLREDUCES_PER_LAYER = 2
 PIPELINE_HOP_S = 50e-6  # latency of one hand-over between VMs
 
 
-@dataclass(frozen=True, slots=True)
-class Replica:
+class Replica(Struct, frozen=True):
     """A model on tensor × pipeline devices, with the traffic that it gets. Bytes are of the whole model."""
 
     shape: ModelShape
@@ -34,8 +33,7 @@ class Replica:
     band: ServingBand
 
 
-@dataclass(frozen=True, slots=True)
-class Speed:
+class Speed(Struct, frozen=True):
     """The roofline at one efficiency, as the coefficients of a step's time. Seconds, per replica."""
 
     prefill_s: float  # of one prompt, from arrival to its first token, alone

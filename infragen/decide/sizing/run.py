@@ -4,7 +4,7 @@ Takes the sections of a descriptor, a model and a node. Gives a `TrainNeed`, and
 work per token, batch, efficiency; or the `Shortfall` that rules the chip out.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from infragen.decide.sizing.facts import OptimizerState, SizingFacts, TrainingBand
 from infragen.decide.sizing.memory import Recompute, Sharding, StateBytes, adapter_parameters, state_bytes
@@ -25,8 +25,7 @@ ADAPTER_UNPACKING = 0.8  # of the rate, where the base is unpacked on the fly
 OFFLOAD_SAFETY = 1.5  # DeepSpeed's estimate of host buffers
 
 
-@dataclass(frozen=True, slots=True)
-class TrainNeed:
+class TrainNeed(Struct, frozen=True):
     """What is asked of a training run. None: not said."""
 
     method: str = "full"
@@ -77,8 +76,7 @@ class TrainNeed:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """Everything about the run that does not depend on the number of machines."""
 
     task: Task

@@ -7,7 +7,9 @@ chip's architecture; asking for less never takes more VMs.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from infragen.decide.model import Margin, Memory, Range
 from infragen.decide.sizing.facts import SizingFacts
@@ -25,8 +27,7 @@ UTILISATION = 0.85  # of a replica's capacity at the peak rate: room for bursts
 MAX_SEQUENCES = 1024  # that an engine schedules at once; vLLM's default on large accelerators
 
 
-@dataclass(frozen=True, slots=True)
-class ServingFit:
+class ServingFit(Struct, frozen=True):
     """How a node serves the model. Rates are those of all ``nodes`` VMs together."""
 
     nodes: int

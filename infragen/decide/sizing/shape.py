@@ -5,8 +5,11 @@ Promises: what had to be guessed is listed in ``assumptions``, and ``is_estimate
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from infragen.decide.sizing.count import Count, Dimensions, count
 from infragen.decide.sizing.facts import ModelFamily, SizingFacts
@@ -28,8 +31,7 @@ CHECKPOINT_FORMATS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class AttentionLayers:
+class AttentionLayers(Struct, frozen=True):
     """A number of layers whose cache is laid out in the same way."""
 
     layers: int
@@ -44,8 +46,7 @@ class AttentionLayers:
         return self.layers * (kept * self.values_per_token + self.values_per_sequence)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelShape:
+class ModelShape(Struct, frozen=True):
     """A model as sizing sees it. Parameters in units; ``active_parameters`` is per token."""
 
     name: str

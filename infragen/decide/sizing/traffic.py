@@ -5,7 +5,8 @@ that is put into words.
 """
 
 import math
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from infragen.decide.sizing.shape import ModelShape
 from infragen.descriptor.model import Model, Serve
@@ -13,8 +14,7 @@ from infragen.descriptor.model import Model, Serve
 DEFAULT_INPUT_TOKENS, DEFAULT_OUTPUT_TOKENS = 1000, 250
 
 
-@dataclass(frozen=True, slots=True)
-class ServeNeed:
+class ServeNeed(Struct, frozen=True):
     """What is asked of serving. None: not said."""
 
     precision: str | None = None
@@ -56,8 +56,7 @@ class ServeNeed:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
+class Traffic(Struct, frozen=True):
     """A `ServeNeed` with its gaps filled, and the words for how."""
 
     input_tokens: int

@@ -7,7 +7,8 @@ goodput) and at most 2.5 times wide; a longer deadline never takes more VMs.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from infragen.decide.model import CheckpointPlan, Margin, Memory, Range
 from infragen.decide.sizing.checkpoint import Saving, lost_share, saving
@@ -40,8 +41,7 @@ MOST_ORDINARY_VMS = 32  # that train a whole model over an ordinary network
 WIDEST = 2.5  # highest over lowest hours
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingFit:
+class TrainingFit(Struct, frozen=True):
     """How a cluster trains the model."""
 
     nodes: int

@@ -1,6 +1,6 @@
 """How the machines are obtained: scheduling of the template, reservations, requests for capacity, placement."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from infragen.lower import names
 from infragen.lower.gce.context import APIS_READY, Context, because, comment
@@ -22,8 +22,7 @@ FIRST_RUN = "run-1"
 RUN_PATTERN = "^[a-z]([-a-z0-9]{0,18}[a-z0-9])?$"
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """What a consumption model writes into the template."""
 
     provisioning_model: str

@@ -410,4 +410,4 @@ def _limits(context: Context) -> tuple[str, ...]:
         )
     if serving.lower(context) and context.plan.serving and context.plan.serving.expose == "internal":
         found.append("The internal address speaks HTTP; requests stay inside the VPC.")
-    return (*found, *context.plan.unsupported)
+    return tuple(found)

@@ -1,7 +1,8 @@
 """The stores: buckets, file systems, shared disks, and how a machine mounts each of them."""
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from infragen.decide.model import Decision, StorageChoice
 from infragen.descriptor.model import Purpose
@@ -30,8 +31,7 @@ VERSION_PATTERN = "^[a-z0-9]([-a-z0-9]{0,14}[a-z0-9])?$"
 LOCAL_SSD_TARGET = "/mnt/local-ssd"
 
 
-@dataclass(frozen=True, slots=True)
-class Lowered:
+class Lowered(Struct, frozen=True):
     """One store: the resources it takes, the disks of the template, and its mount."""
 
     bucket: Bucket | None = None

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from msgspec import Struct
+
 from infragen.diagnostics import Diagnostic, Rule, documented
 from infragen.verify.policy.view import View
 
@@ -12,8 +14,7 @@ Judge: TypeAlias = Callable[[View, Rule], Iterator[Diagnostic]]
 Types: TypeAlias = tuple[str, ...] | Callable[[], Iterable[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """A rule and the types of resource that it is about; ``variable`` is a type too.
 
     ``types`` is a function where they stand in a data file, which is read when a module is judged.

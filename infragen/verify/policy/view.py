@@ -1,7 +1,8 @@
 """A block as a policy reads it: by name, with values followed to where they are written out."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from infragen.diagnostics import Span
 from infragen.verify.model import Block, File, Reference
@@ -9,16 +10,14 @@ from infragen.verify.module import UNKNOWN, Module, Value
 from infragen.verify.structure import addresses
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Scope:
+class Scope(Struct, frozen=True, eq=False):
     """What all policies of a run share."""
 
     module: Module
     is_accelerator_machine: Callable[[str], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """A block of a resource. ``root`` is the resource itself, the view's own block or one around it."""
 
     scope: Scope
