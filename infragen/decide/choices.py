@@ -17,7 +17,7 @@ from infragen.decide.model import (
     Reason,
 )
 from infragen.decide.need import Need
-from infragen.decide.rank import RANKS, Candidate
+from infragen.decide.rank import RANK_SMALLEST, RANKS, Candidate
 from infragen.decide.rule import Narrowed
 from infragen.diagnostics import Diagnostics
 
@@ -52,7 +52,7 @@ def machine(
     fit, box = best.fit, best.fit.machine
     record = box.record
     why = list(sizing_of.reasons(need, fit))
-    why.append(Reason(RANKS[need.workload.place.optimise].id, _ranked_text(best, ranked)))
+    why += _ranked(best, ranked, need.workload.place.optimise)
     others = _best_by([one for one in ranked if one.model == best.model], "machine", box.label)
     choice = MachineChoice(
         type=box.type,
@@ -89,9 +89,20 @@ def machine(
     )
 
 
-def _ranked_text(best: Candidate, ranked: list[Candidate]) -> str:
+def _ranked(best: Candidate, ranked: list[Candidate], optimise: str) -> list[Reason]:
+    """How the winner came first, and past whom that costs less where it did."""
     sufficient = len({one.fit.machine.label for one in ranked})
-    return f"{best.figures()}: first of {sufficient} sufficient machine{'s' if sufficient > 1 else ''}"
+    text = f"{best.figures()}: first of {sufficient} sufficient machine{'s' if sufficient > 1 else ''}"
+    found = [Reason(RANKS[optimise].id, text)]
+    cheapest = min((one for one in ranked if one.usd is not None), key=lambda one: one.usd or 0.0, default=None)
+    if optimise == "cost" and cheapest and cheapest.usd and best.usd and cheapest.usd < best.usd:
+        other = f"{cheapest.fit.nodes} × {cheapest.fit.machine.label} would cost {cheapest.figures()}"
+        found.append(
+            Reason(
+                RANK_SMALLEST.id, f"{best.accelerators:g} instead of {cheapest.accelerators:g} accelerators: {other}"
+            )
+        )
+    return found
 
 
 def _boot_disk_type(need: Need, types: tuple[str, ...]) -> str:

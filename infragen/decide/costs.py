@@ -60,7 +60,7 @@ def check_limits(
 ) -> None:
     """Errors for limits that the plan exceeds; ``cheapest`` says what would meet them, or how far off it is."""
     limits, at = need.workload.limits, need.workload.at
-    if limits.usd_per_hour and costs.total > limits.usd_per_hour:
+    if limits.usd_per_hour and costs.total is not None and costs.total > limits.usd_per_hour:
         diags.add(
             LIMIT.error(
                 f"the plan costs {usd(costs.total)} an hour",

@@ -28,7 +28,7 @@ def estimate(
         network_items.append("NAT gateway and traffic")
     priced = costs.costs(best.price, fit.nodes, tuple(one.choice for one in stores), tuple(network_items), PRICES_AS_OF)
     hours = fit.train_hours
-    usd_total = hours.scaled(priced.total) if hours and priced.compute is not None else None
+    usd_total = hours.scaled(priced.total) if hours and priced.total is not None else None
     kg = best.kg_co2e_per_hour
     kg_total = None
     if kg and hours:

@@ -224,8 +224,9 @@ class Costs(Struct, frozen=True):
     as_of: str
 
     @property
-    def total(self) -> float:
-        return (self.compute or 0.0) + self.storage + self.network
+    def total(self) -> float | None:
+        """Sum of what has a price; None where the machines have none, for then it would say nothing."""
+        return None if self.compute is None else self.compute + self.storage + self.network
 
 
 class Estimate(Struct, frozen=True):

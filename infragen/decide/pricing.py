@@ -35,6 +35,7 @@ def machine_price(
     for kind in PRICE_KINDS[model]:
         found = (
             _whole(catalog, machine, region, kind)
+            or _slices(catalog, machine, region, kind)
             or _sum(catalog, machine, host, region, kind)
             or _exchanged(catalog, machine, region, kind)
         )
@@ -48,13 +49,19 @@ def _whole(catalog: Catalog, machine: MachineType, region: str, kind: str) -> Ho
     return HourlyPrice(price.usd_per_hour, price.as_of, price.confidence) if price else None
 
 
-def _chip(catalog: Catalog, machine: MachineType, region: str, kind: str) -> HourlyPrice | None:
-    """Price of one accelerator without its machine."""
+def _chip(catalog: Catalog, machine: MachineType, region: str, kind: str, scope: str = "per_gpu") -> HourlyPrice | None:
+    """Price of one accelerator: without its machine, or (``per_chip``) with its share of the machine."""
     accelerator = catalog.accelerators.get(machine.accelerator or "")
-    if accelerator is None or accelerator.terraform_type is None:
+    if accelerator is None or accelerator.price_item is None:
         return None
-    price = catalog.prices(accelerator.terraform_type).get(("per_gpu", region, kind))
+    price = catalog.prices(accelerator.price_item).get((scope, region, kind))
     return HourlyPrice(price.usd_per_hour, price.as_of, price.confidence) if price else None
+
+
+def _slices(catalog: Catalog, machine: MachineType, region: str, kind: str) -> HourlyPrice | None:
+    """Price of a machine whose chips are priced with their share of it."""
+    chip = _chip(catalog, machine, region, kind, "per_chip")
+    return HourlyPrice(chip.usd * machine.accelerators, chip.as_of, chip.confidence) if chip else None
 
 
 def _host(

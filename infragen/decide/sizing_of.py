@@ -26,6 +26,7 @@ from infragen.descriptor.model import Workload
 from infragen.diagnostics import Diagnostics, Rule, declare
 from infragen.facts.load import Catalog
 
+HOST_RESERVE_GIB = 4.0  # operating system and program beside the weights that pass through host memory, S012
 LOAD_BUDGET_S = 300.0  # a machine that joins should have read the model by then
 READ_SHARE = 0.5  # of the machine's network that one stream of reading gets
 OBJECT_READ_MIB_S = 1000.0  # per machine from object storage with parallel ranges, when nothing else limits
@@ -286,7 +287,11 @@ def fit(need: Need, box: Machine) -> Fit | Shortfall:
             facts,
             count,
         )
-        return served if isinstance(served, Shortfall) else _served(box, served, facts)
+        return (
+            served
+            if isinstance(served, Shortfall)
+            else _with_room(_served(box, served, facts), min(1.0, served.replicas_per_node))
+        )
     if workload.task in TRAINING_TASKS:
         trained = size_training(
             need.shape,
@@ -297,8 +302,19 @@ def fit(need: Need, box: Machine) -> Fit | Shortfall:
             facts,
             count,
         )
-        return trained if isinstance(trained, Shortfall) else _trained(box, trained, facts)
+        return (
+            trained if isinstance(trained, Shortfall) else _with_room(_trained(box, trained, facts), 1 / trained.nodes)
+        )
     return Fit(box, count or 1)
+
+
+def _with_room(found: Fit, share: float) -> Fit | Shortfall:
+    """The fit, if the host holds its share of the weights while they are loaded."""
+    needed, available = found.weights_gib * share + HOST_RESERVE_GIB, found.machine.memory_gib
+    if needed <= available:
+        return found
+    message = f"{found.weights_gib * share:.1f} GiB of weights pass through {available:g} GiB of host memory"
+    return Shortfall("host-memory", needed, available, "GiB", message, f"use a machine with {needed:.0f} GiB or more")
 
 
 def _served(box: Machine, found: ServingFit, facts: SizingFacts) -> Fit:

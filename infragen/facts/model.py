@@ -17,6 +17,7 @@ class Accelerator(Struct, frozen=True):
     name: str
     kind: Literal["gpu", "tpu"]
     terraform_type: str | None
+    price_item: str | None  # its rows in prices.csv, without the machine for GPUs and with it for TPUs
     family: str  # the part of the name that covers all its memory sizes
     memory_gib: float  # as marketed; vendors mix decimal and binary here
     usable_gib: float  # what a process can get hold of

@@ -217,7 +217,10 @@ def _figures(estimate: Estimate) -> list[str]:
             f"{margin.constraint}: {margin.needed:,.4g} of {margin.available:,.4g} {margin.unit} ({margin.share:.0%} left)",
         )
     costs = estimate.costs
-    total = f"{units.usd(costs.total)} an hour, {units.usd(costs.total * units.HOURS_PER_MONTH)} a month at list prices of {costs.as_of}"
+    total = f"not known: the tables have no price for the machines; storage {units.usd(costs.storage * units.HOURS_PER_MONTH)} a month"
+    if costs.total is not None:
+        month = costs.total * units.HOURS_PER_MONTH
+        total = f"{units.usd(costs.total)} an hour, {units.usd(month)} a month at list prices of {costs.as_of}"
     lines += _entry("cost", total)
     if estimate.usd_total:
         lines += _entry("", f"{_range(estimate.usd_total, 'USD for the job')}")

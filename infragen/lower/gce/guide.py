@@ -97,10 +97,9 @@ def _figures(context: Context) -> tuple[tuple[str, str], ...]:
     """What the plan costs and gives, as far as it is known."""
     estimate = context.plan.estimate
     costs = estimate.costs
-    found = [("List price", f"{units.usd(costs.total)} per hour, prices as of {costs.as_of}")]
-    if costs.compute is None or costs.unknown:
-        missing = ", ".join(costs.unknown) or "compute"
-        found = [("List price", f"{units.usd(costs.total)} per hour without {missing}, prices as of {costs.as_of}")]
+    price = f"{units.usd(costs.total)} per hour" if costs.total is not None else "not known"
+    missing = f" without {', '.join(costs.unknown)}" if costs.unknown else ""
+    found = [("List price", f"{price}{missing}, prices as of {costs.as_of}")]
     if estimate.usd_total:
         found.append(("Whole job", f"{units.usd(estimate.usd_total.low)} to {units.usd(estimate.usd_total.high)}"))
     if estimate.tokens_per_second:
