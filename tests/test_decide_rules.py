@@ -17,7 +17,11 @@ from infragen.units import HOUR_S
 CATALOG = Catalog()
 MACHINES = {one.type: one for one in machine.machines(CATALOG) if one.host is None}
 FOLDER = Path(__file__).parent / "decide"
-CHECKS = {rule_of(check).id: check for module in (machine, place, capacity, storage, image) for check in module.RULES}
+CHECKS = {
+    rule_of(check).id: check
+    for module in (machine, place, capacity, storage, image)
+    for check in (*module.RULES, *getattr(module, "PREFERENCES", ()))
+}
 BASE = {"version": 1, "name": "case", "task": "serve", "model": {"name": "Llama-3.1-8B"}}
 CASES = [
     pytest.param(path.stem, rule.split()[0], outcome, case, id=f"{rule.replace(' ', '-')}-{outcome}")

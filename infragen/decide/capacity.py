@@ -15,6 +15,7 @@ FLEX_MIN_S, FLEX_MAX_S = 600, 7 * DAY_S  # life of a VM under flex-start, C004
 CALENDAR_MAX_VMS = 80  # GPU VMs per request, C006
 CALENDAR_MIN_S, CALENDAR_MAX_S = DAY_S, 90 * DAY_S  # C006
 FUTURE_MIN_S = DAY_S  # C006
+WINDOWED: frozenset[CapacityModel] = frozenset({"future-reservation", "calendar"})
 BOOKED: frozenset[CapacityModel] = frozenset({"reservation", "future-reservation", "calendar"})
 DISPUTED = declare(
     "C007",
@@ -94,7 +95,8 @@ def booking_asked_for(need: Need, offer: Offer) -> Miss | None:
     """Never book capacity that nobody asked for.
 
     Why: a reservation is billed whether it is used or not; only a person can decide that.
-    Example: without `capacity.model`, reservations and calendar bookings are listed as alternatives, not chosen.
+    Example: without `capacity.model` no reservation is made; a machine that is sold in no other way is planned on one
+    that exists, with a warning.
     """
     if offer.model not in BOOKED or need.workload.capacity.model == offer.model:
         return None
@@ -180,17 +182,66 @@ def booking_window(need: Need, offer: Offer) -> Miss | None:
     return None
 
 
-RULES = (capacity_pinned, capacity_offered, booking_asked_for, interruptible, flex_start_window, booking_window)
+@rule("C008", "booking-window-given", source="descriptor: capacity.start, capacity.duration")
+def booking_window_given(need: Need, offer: Offer) -> Miss | None:
+    """Ask for a window only with its start and its length, and only for one that lies ahead.
+
+    Why: a future reservation and a calendar booking are requests for a window; there is no sensible guess for it.
+    Example: `capacity: {model: calendar}` without `start` is an error; so is a start in the past.
+    """
+    asked = need.workload.capacity
+    if offer.model not in WINDOWED:
+        return None
+    if asked.start is None or asked.duration is None:
+        missing = "start" if asked.start is None else "duration"
+        return Miss(
+            f"needs a window; capacity.{missing} is not given", 0, f"set `capacity.{missing}`", "capacity.model"
+        )
+    if asked.start <= need.today:
+        return Miss(
+            f"the window starts at {asked.start.isoformat()}, which lies in the past",
+            0,
+            "name a later start",
+            "capacity.start",
+        )
+    return None
 
 
-def narrow(need: Need, machine: Machine, nodes: int, hours: float | None) -> Narrowed[Offer]:
-    """The consumption models that suit this machine and this work."""
+LAST_RESORT = declare(
+    "C009",
+    "last-resort-capacity",
+    """Where a machine cannot be had on demand, plan with what is left, and say so.
+
+    Why: some machines are sold only as Spot or by booking. A size and a price are still worth having, and a person must
+    decide which of the two it shall be.
+    Example: a pinned machine that is sold as Spot and by reservation is planned on Spot, with a warning.
+    """,
+    source="design decision",
+)
+RULES = (capacity_pinned, capacity_offered, flex_start_window, booking_window, booking_window_given)
+PREFERENCES = (interruptible, booking_asked_for)  # given up only where a machine can be had in no other way
+
+
+class Options(Struct, frozen=True):
+    """How one machine can be had. ``is_last_resort``: only against the preferences."""
+
+    offers: Narrowed[Offer]
+    kept: tuple[Offer, ...]
+    is_last_resort: bool
+
+
+def narrow(need: Need, machine: Machine, nodes: int, hours: float | None) -> Options:
+    """The consumption models that suit this machine and this work; else the one that is left, Spot before a booking."""
     offers = [Offer(machine, model, nodes, hours) for model in get_args(CapacityModel)]
-    return candidates(offers).by(RULES, need)
+    possible = candidates(offers).by(RULES, need)
+    preferred = possible.by(PREFERENCES, need)
+    if preferred.kept:
+        return Options(preferred, preferred.kept, False)
+    return Options(preferred, tuple(sorted(possible.kept, key=lambda offer: offer.model in BOOKED))[:1], True)
 
 
 def is_existing(asked: Capacity) -> bool:
-    """Whether the booking exists already: said so, or a reservation that is named."""
+    """Whether the booking exists already: said so, a reservation that is named, or one that nobody asked to make."""
     if asked.existing is not None:
         return asked.existing
-    return asked.model == "reservation" and asked.name is not None
+    return asked.model is None or (asked.model == "reservation" and asked.name is not None)

@@ -2,6 +2,7 @@
 
 import math
 from datetime import datetime, timedelta
+from typing import get_args
 
 from infragen import units
 from infragen.decide import capacity, place, sizing_of
@@ -19,6 +20,7 @@ from infragen.decide.model import (
 from infragen.decide.need import Need
 from infragen.decide.rank import RANK_SMALLEST, RANKS, Candidate
 from infragen.decide.rule import Narrowed
+from infragen.descriptor.model import CapacityModel
 from infragen.diagnostics import Diagnostics
 
 ALTERNATIVES = 3  # runners-up that the record names
@@ -132,6 +134,17 @@ def capacity_model(
                 help="try it with one machine before you rely on it",
             )
         )  # fmt: skip
+    if best.is_last_resort:
+        also = [
+            one for one in get_args(CapacityModel) if one != model and capacity.offered(best.fit.machine.record, one)
+        ]
+        diags.add(
+            capacity.LAST_RESORT.warning(
+                f"`{best.fit.machine.type}` cannot be had on demand for this: the plan takes {model}", need.workload.at("machine"),
+                "Spot can be taken at any time" if model == "spot" else f"a reservation `{asked.name or need.workload.name}` must exist",
+                f"name what you want in `capacity.model`: it is also sold as {', '.join(also)}",
+            )
+        )  # fmt: skip
     start, end = None, None
     if asked.start:
         start = _rfc3339(asked.start)
@@ -151,11 +164,7 @@ def capacity_model(
         automatic_restart=asked.automatic_restart,
     )
     others = _best_by([one for one in ranked if one.fit.machine == best.fit.machine], "model", model)
-    why = (
-        Reason("C001", f"capacity.model is `{model}`")
-        if asked.model
-        else Reason("C002", _obtained(best, len(narrowed.kept)))
-    )
+    why = Reason("C001", f"capacity.model is `{model}`") if asked.model else _obtained(best, len(narrowed.kept))
     return Decision(
         choice,
         (why,),
@@ -164,10 +173,13 @@ def capacity_model(
     )
 
 
-def _obtained(best: Candidate, sufficient: int) -> str:
+def _obtained(best: Candidate, sufficient: int) -> Reason:
+    name = best.fit.machine.record.name
+    if best.is_last_resort:
+        return Reason(capacity.LAST_RESORT.id, f"`{name}` cannot be had in a way that suits the work better")
     if sufficient == 1:
-        return f"the only model left that `{best.fit.machine.record.name}` is sold under and that suits the work"
-    return f"the cheapest of {sufficient} models that suit the work"
+        return Reason("C002", f"the only model left that `{name}` is sold under and that suits the work")
+    return Reason("C002", f"the cheapest of {sufficient} models that suit the work")
 
 
 def _run_for(best: Candidate, asked: float | None) -> int | None:

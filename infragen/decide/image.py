@@ -92,15 +92,8 @@ def decide(need: Need, machine: Machine, diags: Diagnostics) -> Decision[ImageCh
         )
     if asked.base and (asked.base.family or asked.base.name):
         return _given(need, machine, diags)
-    narrowed = candidates(need.catalog.image_families).by(RULES, machine)
-    best = min(
-        narrowed.kept,
-        key=lambda family: (
-            not family.has_driver if machine.accelerator else family.has_driver,
-            family.confidence != "verified",
-            need.catalog.image_families.index(family),
-        ),
-    )
+    narrowed = candidates(_families(need)).by(RULES, machine)
+    best = min(narrowed.kept, key=lambda family: (family.has_driver and machine.accelerator is None, family.preference))
     choice = ImageChoice(
         project=best.project, family=best.family, name=None, rollout=asked.rollout or "family-at-boot",
         os=_os(best), arch=machine.record.cpu_arch, base=best,
@@ -168,10 +161,15 @@ def _given(need: Need, machine: Machine, diags: Diagnostics) -> Decision[ImageCh
     )
 
 
+def _families(need: Need) -> list[ImageFamily]:
+    """Public families, the preferred first."""
+    return sorted(need.catalog.image_families, key=lambda one: (one.preference, one.project, one.family))
+
+
 def _os(family: ImageFamily) -> str:
     return family.os.split()[0].lower()
 
 
 def _advice(need: Need, machine: Machine) -> str:
-    fitting = candidates(need.catalog.image_families).by(RULES, machine).kept
+    fitting = candidates(_families(need)).by(RULES, machine).kept
     return f"for example family `{fitting[0].family}` of project `{fitting[0].project}`" if fitting else ""

@@ -35,8 +35,8 @@ NOT_OFFERED = declare(
 
 @lru_cache(maxsize=4)
 def machines(catalog: Catalog) -> tuple[Machine, ...]:
-    """Every machine: each type as it is; for attached accelerators, one per general-purpose type that takes them."""
-    return tuple(_machines(catalog))
+    """Every machine by name: each type as it is; for attached accelerators, one per general-purpose type that takes them."""
+    return tuple(sorted(_machines(catalog), key=lambda machine: machine.label))
 
 
 def _machines(catalog: Catalog) -> Iterator[Machine]:

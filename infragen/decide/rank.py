@@ -64,6 +64,7 @@ class Candidate(Struct, frozen=True):
     offer: Offer
     site: Site
     price: HourlyPrice | None  # of one machine
+    is_last_resort: bool = False  # can be had only in a way that nobody asked for, C009
 
     @property
     def model(self) -> CapacityModel:
@@ -129,6 +130,6 @@ def rank(candidates: list[Candidate], optimise: str) -> list[Candidate]:
             one.model,
             one.site.region.name,
         )
-        return (*first, *cost, *carbon, *ties)
+        return (one.is_last_resort, *first, *cost, *carbon, *ties)
 
     return sorted(candidates, key=key)

@@ -80,13 +80,16 @@ def run(workload: Workload, catalog: Catalog, today: datetime, diags: Diagnostic
     allowed = candidates(machine.machines(catalog)).by(machine.RULES, need)
     fits = sizing_of.narrow(need, allowed)
     _explain_empty(need, fits, diags)
-    joined, offers, sites = _join(need, fits.kept, diags)
+    joined, options, sites = _join(need, fits.kept)
+    if not joined:
+        _explain_nothing_joined(need, fits.kept, options, sites, diags)
     ranked = rank.rank(joined, workload.place.optimise)
     best = ranked[0]
 
     regional = group.is_regional(need, best.fit.machine, len(best.site.zones))
     zones = place.group_zones(need, best.site, regional)
-    return _plan(need, best, ranked, fits, offers, sites, zones, diags)
+    unplaced = Narrowed(fits.kept, (*fits.removed, *_not_to_be_had(fits.kept, options, sites)))
+    return _plan(need, best, ranked, unplaced, options[best.fit.machine.label].offers, sites, zones, diags)
 
 
 def _explain_empty(need: Need, fits: Narrowed[Fit], diags: Diagnostics) -> None:
@@ -104,46 +107,61 @@ def _explain_empty(need: Need, fits: Narrowed[Fit], diags: Diagnostics) -> None:
 
 
 def _join(
-    need: Need, fits: tuple[Fit, ...], diags: Diagnostics
-) -> tuple[list[Candidate], dict[str, Narrowed[Offer]], dict[str, Narrowed[place.Site]]]:
+    need: Need, fits: tuple[Fit, ...]
+) -> tuple[list[Candidate], dict[str, capacity.Options], dict[str, Narrowed[place.Site]]]:
     """Every fit with every model and site left to it; and what was removed, by machine."""
     joined: list[Candidate] = []
-    offers: dict[str, Narrowed[Offer]] = {}
+    options: dict[str, capacity.Options] = {}
     sites: dict[str, Narrowed[place.Site]] = {}
     for fit in fits:
+        box, label = fit.machine, fit.machine.label
         hours = fit.train_hours.high if fit.train_hours else None
-        label = fit.machine.label
-        offers[label] = capacity.narrow(need, fit.machine, fit.nodes, hours)
-        sites[label] = place.narrow(need, fit.machine)
-        for offer in offers[label].kept:
+        options[label] = capacity.narrow(need, box, fit.nodes, hours)
+        sites[label] = place.narrow(need, box)
+        for offer in options[label].kept:
             for site in sites[label].kept:
-                price = pricing.machine_price(
-                    need.catalog, fit.machine.record, fit.machine.host, site.region.name, offer.model
-                )
-                joined.append(Candidate(fit, offer, site, price))
-    if not joined:
-        _explain_nothing_joined(need, fits, offers, sites, diags)
-    return joined, offers, sites
+                price = pricing.machine_price(need.catalog, box.record, box.host, site.region.name, offer.model)
+                joined.append(Candidate(fit, offer, site, price, options[label].is_last_resort))
+    return joined, options, sites
+
+
+def _not_to_be_had(
+    fits: tuple[Fit, ...], options: dict[str, capacity.Options], sites: dict[str, Narrowed[place.Site]]
+) -> tuple[Removal[Fit], ...]:
+    """Machines that would do and can be had nowhere, or in no way, with the rule that was last in the way."""
+    found: list[Removal[Fit]] = []
+    for fit in fits:
+        label = fit.machine.label
+        last: Removal[Offer] | Removal[place.Site]
+        if not options[label].kept:
+            last = options[label].offers.nearest
+        elif not sites[label].kept:
+            last = sites[label].nearest
+        else:
+            continue
+        found.append(Removal(fit, last.rule, last.miss))
+    return tuple(found)
 
 
 def _explain_nothing_joined(
     need: Need,
     fits: tuple[Fit, ...],
-    offers: dict[str, Narrowed[Offer]],
+    options: dict[str, capacity.Options],
     sites: dict[str, Narrowed[place.Site]],
     diags: Diagnostics,
 ) -> None:
     """Machines are left, but none can be had: say whether the model or the place is in the way."""
     removal: Removal[Offer] | Removal[place.Site]
-    if any(narrowed.kept for narrowed in offers.values()):
-        label = next(fit.machine.label for fit in fits if offers[fit.machine.label].kept)
-        removal = sites[label].nearest
-        have = ", ".join(site.region.name for site in place.sites(need.catalog, fits[0].machine)) or "no region"
-        text, help = f"no place is left for `{label}`", removal.miss.help or f"`{label}` exists in {have}"
+    obtainable = [fit.machine for fit in fits if options[fit.machine.label].kept]
+    if obtainable:
+        box = obtainable[0]
+        removal = sites[box.label].nearest
+        have = ", ".join(site.region.name for site in place.sites(need.catalog, box)) or "no region"
+        text, help = f"no place is left for `{box.label}`", removal.miss.help or f"`{box.label}` exists in {have}"
         path = removal.miss.path or "place"
     else:
         label = fits[0].machine.label
-        removal = offers[label].nearest
+        removal = options[label].offers.nearest
         text, help = f"`{label}` cannot be had this way", removal.miss.help
         path = removal.miss.path or "capacity.model"
     diags.add(removal.rule.error(text, need.workload.at(path), removal.miss.because, help))
@@ -155,14 +173,14 @@ def _plan(
     best: Candidate,
     ranked: list[Candidate],
     fits: Narrowed[Fit],
-    offers: dict[str, Narrowed[Offer]],
+    offers: Narrowed[Offer],
     sites: dict[str, Narrowed[place.Site]],
     zones: tuple[str, ...],
     diags: Diagnostics,
 ) -> Plan:
     """The records of the winner, decision by decision."""
     workload, fit, label = need.workload, best.fit, best.fit.machine.label
-    capacity_decision = choices.capacity_model(need, best, ranked, offers[label], diags)
+    capacity_decision = choices.capacity_model(need, best, ranked, offers, diags)
     stored = stores.decide(need, fit, zones, diags)
     load_s = stores.load_seconds(fit, stored)
     group_decision = group.decide(

@@ -400,7 +400,8 @@ RULES = (
 
 def narrow(need: Need, store: Store) -> Narrowed[StorageService]:
     """The services that can hold this store."""
-    return candidates(need.catalog.storage_services.values()).by(RULES, store)
+    services = need.catalog.storage_services
+    return candidates(services[id] for id in sorted(services)).by(RULES, store)
 
 
 def rank(store: Store, services: tuple[StorageService, ...]) -> list[StorageService]:

@@ -240,6 +240,7 @@ class ImageFamily(Struct, frozen=True):
     arch: Literal["x86_64", "arm64"]
     has_driver: bool
     driver: str | None
+    preference: int  # the lowest is taken where several fit
     confidence: str
     sources: str
     notes: str

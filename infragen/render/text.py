@@ -216,6 +216,15 @@ def _figures(estimate: Estimate) -> list[str]:
             "margin",
             f"{margin.constraint}: {margin.needed:,.4g} of {margin.available:,.4g} {margin.unit} ({margin.share:.0%} left)",
         )
+    lines += _costs(estimate)
+    for assumption in estimate.assumptions:
+        lines += _entry("assumed", assumption)
+    return lines
+
+
+def _costs(estimate: Estimate) -> list[str]:
+    """Money and emissions."""
+    lines: list[str] = []
     costs = estimate.costs
     total = f"not known: the tables have no price for the machines; storage {units.usd(costs.storage * units.HOURS_PER_MONTH)} a month"
     if costs.total is not None:
@@ -230,8 +239,6 @@ def _figures(estimate: Estimate) -> list[str]:
         lines += _entry("emissions", _range(estimate.kg_co2e_per_hour, "kg CO2e an hour, location-based"))
     if estimate.kg_co2e_total:
         lines += _entry("", _range(estimate.kg_co2e_total, "kg CO2e for the job"))
-    for assumption in estimate.assumptions:
-        lines += _entry("assumed", assumption)
     return lines
 
 
