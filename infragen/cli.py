@@ -88,28 +88,32 @@ def plan(
     if check and out is None:
         raise click.UsageError("--check compares with a directory: add --out DIR")
     catalog, texts = Catalog(), emit.load_templates(templates)
-    taken: dict[Path, str] = {}
+    runs: Iterable[Any] = (_compile(file, overlays, settings, catalog, texts, today) for file in files)
+    if out is not None:
+        runs = _with_names_of_their_own(files, list(runs))  # nothing is written before all names are known
     failed = False
-    for file in files:
-        run = _compile(file, overlays, settings, catalog, texts, today)
+    for run in runs:
         target = out if out is None or len(files) == 1 else out / run.name
-        if target is not None and target in taken and not run.diagnostics.has_errors:
-            raise click.UsageError(
-                f"{taken[target]} and {file} have the same name, `{run.name}`: give each --out of its own"
-            )
         changes: tuple[write.Change, ...] = ()
         if target is not None and not run.diagnostics.has_errors:
-            taken[target] = file
-            changes = _deliver(run, target, check, form == "json")
+            changes = _deliver(run, target, check)
         if form == "json":
-            click.echo(
-                json.dumps(record.record(run.name, run.diagnostics, run.plan, run.stack, run.files), ensure_ascii=False)
-            )
+            found = (None, None, None) if run.diagnostics.has_errors else (run.plan, run.stack, run.files)
+            click.echo(json.dumps(record.record(run.name, run.diagnostics, *found), ensure_ascii=False))
         else:
             _print_run(run, target, changes, check)
         differs = check and any(change.kind != "unchanged" for change in changes)
         failed = failed or run.diagnostics.has_errors or differs
     context.exit(FAILED if failed else OK)
+
+
+def _with_names_of_their_own(files: tuple[str, ...], runs: "list[Compilation]") -> "list[Compilation]":
+    """The runs, if no two would be written into the same directory."""
+    taken: dict[str, str] = {}
+    for file, run in zip(files, runs, strict=True):
+        if run.plan is not None and taken.setdefault(run.name, file) != file:
+            raise click.UsageError(f"{taken[run.name]} and {file} have the same name, `{run.name}`: write them apart")
+    return runs
 
 
 def _compile(
@@ -140,7 +144,7 @@ def _read(file: str, overlays: Iterable[str], settings: Iterable[str]) -> tuple[
         return diags, None
 
 
-def _deliver(run: "Compilation", target: Path, check: bool, quiet: bool) -> tuple[Any, ...]:
+def _deliver(run: "Compilation", target: Path, check: bool) -> tuple[Any, ...]:
     """What changes in the directory; written unless this is a check. Findings join those of the run."""
     from infragen import write
     from infragen.decide.stage import NOT_LOWERED
@@ -226,12 +230,14 @@ def explain(
         return
     if subject is None and not Path(target).exists() and len(id) == 4 and id[1:].isdigit():
         raise click.UsageError(f"`{id}` is not a rule; `infragen catalog rules` lists them")
-    run = _compile(target, overlays, settings, Catalog(), emit.load_templates(None), today)
+    facts = Catalog()
+    run = _compile(target, overlays, settings, facts, emit.load_templates(None), today)
     _print_diagnostics(one for one in run.diagnostics if one.severity.value == "error")
     if run.plan is None:
         context.exit(FAILED)
     try:
-        click.echo(text.explain(run.plan, subject, alternative), nl=False)
+        with_it = facts.machines_with(alternative) if alternative and subject == "machine" else ()
+        click.echo(text.explain(run.plan, subject, alternative, with_it), nl=False)
     except KeyError as unknown:
         raise click.UsageError(unknown.args[0]) from None
 

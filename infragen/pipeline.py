@@ -7,6 +7,7 @@ an error raises `CompileError` as its last act. Nothing here touches the disk, t
 """
 
 from datetime import datetime
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -35,7 +36,7 @@ class Compilation(Struct, frozen=True):
 def compile_workload(source: Source, catalog: Catalog, templates: Templates, today: datetime) -> Compilation:
     """Everything infragen knows about one descriptor: the plan, the Terraform, and what is wrong with either."""
     diags = Diagnostics()
-    reached = Compilation(diags, source.descriptor.name)
+    reached = Compilation(diags, Path(source.descriptor.name).stem)
     try:
         workload = descriptor.load(source, diags)
         reached = Compilation(diags, workload.name)
@@ -43,13 +44,14 @@ def compile_workload(source: Source, catalog: Catalog, templates: Templates, tod
         reached = Compilation(diags, workload.name, plan)
         if not plan.is_lowered:
             return reached
-        diags.extend(lower.check(plan))
+        diags.extend(lower.check(plan))  # about the plan as a whole: it has no place in the descriptor
         diags.raise_if_errors()
         stack = lower.run(plan)
         files = emit.run(stack, templates, diags)
         reached = Compilation(diags, workload.name, plan, stack, files)
         verify.run(files, diags, catalog.is_accelerator_machine)
-        plan_record = record.record(workload.name, diags, plan, stack, files)
+        diags.raise_if_errors()
+        plan_record = record.record(workload.name, diags, plan, stack, files, is_kept=True)
         return Compilation(diags, workload.name, plan, stack, files.with_file(PLAN_FILE, record.text(plan_record)))
     except CompileError:
         return reached

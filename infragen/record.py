@@ -6,6 +6,7 @@ the run, no paths of the machine; a number that comes from a model of reality is
 
 import json
 from collections.abc import Iterable
+from pathlib import PurePath
 from typing import Any
 
 from msgspec import Struct
@@ -20,10 +21,21 @@ SIGNIFICANT = 6  # digits of a number that was computed
 
 
 def record(
-    name: str, diagnostics: Iterable[Diagnostic], plan: Plan | None, stack: Stack | None, files: FileSet | None
+    name: str,
+    diagnostics: Iterable[Diagnostic],
+    plan: Plan | None,
+    stack: Stack | None,
+    files: FileSet | None,
+    *,
+    is_kept: bool = False,
 ) -> dict[str, Any]:
-    """The record of one run; without a plan it holds the workload's name and the diagnostics alone."""
+    """The record of one run; without a plan it holds the workload's name and the diagnostics alone.
+
+    ``is_kept``: it goes into a file, which must not depend on where the descriptor lay: files are named by their last part.
+    """
     found = [diagnostic(one) for one in diagnostics]
+    if is_kept:
+        found = [one | {"file": one["file"] and PurePath(one["file"]).name} for one in found]
     if plan is None:
         return {"format": FORMAT, "workload": name, "diagnostics": found}
     return {

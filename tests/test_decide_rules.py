@@ -48,7 +48,9 @@ def candidate(subject: str, case: dict) -> tuple[object, object]:
         return need, next(site for site in place.sites(CATALOG, box) if site.region.name == case["region"])
     if subject == "capacity":
         return need, capacity.Offer(box, case["model"], 8, case.get("hours"))
-    return box, next(one for one in CATALOG.image_families if one.family == case["family"])
+    return image.Boot(box, case.get("parallel", False)), next(
+        one for one in CATALOG.image_families if one.family == case["family"]
+    )
 
 
 def store_of(given: dict) -> storage.Store:

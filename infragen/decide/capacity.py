@@ -207,6 +207,26 @@ def booking_window_given(need: Need, offer: Offer) -> Miss | None:
     return None
 
 
+SHORT_WINDOW = declare(
+    "C010",
+    "window-shorter-than-job",
+    """Say when the capacity ends before the job can.
+
+    Why: at the end of a window the machines go; a job that needs longer loses what it has not saved.
+    Example: a calendar booking of 2 days for a job of at least 30 days is a warning.
+    """,
+    source="sizing estimate",
+)
+UNPLACED = declare(
+    "C011",
+    "reservation-zone-unknown",
+    """Say when the zone of an existing reservation had to be chosen.
+
+    Why: a reservation lies in one zone, and machines elsewhere never find it.
+    Example: `capacity: {model: reservation, name: block}` without `zone` is a warning that names the zone taken.
+    """,
+    source="https://docs.cloud.google.com/compute/docs/instances/reservations-consume",
+)
 LAST_RESORT = declare(
     "C009",
     "last-resort-capacity",

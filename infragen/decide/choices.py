@@ -18,12 +18,11 @@ from infragen.decide.model import (
     Reason,
 )
 from infragen.decide.need import Need
-from infragen.decide.rank import RANK_SMALLEST, RANKS, Candidate
+from infragen.decide.rank import RANK_SMALLEST, RANKS, Candidate, first
 from infragen.decide.rule import Narrowed
 from infragen.descriptor.model import CapacityModel
 from infragen.diagnostics import Diagnostics
 
-ALTERNATIVES = 3  # runners-up that the record names
 BOOT_MARGIN_GIB = 60  # operating system, drivers and a container image beside it
 STEP_GIB = 10
 
@@ -35,7 +34,12 @@ def _best_by(ranked: list[Candidate], key: str, chosen: str) -> list[Candidate]:
         name = {"machine": one.fit.machine.label, "region": one.site.region.name, "model": one.model}[key]
         if name != chosen:
             found.setdefault(name, one)
-    return list(found.values())[:ALTERNATIVES]
+    return list(found.values())
+
+
+def _machines(one: Candidate, best: Candidate) -> str:
+    """Machines in a few words, with how they are obtained where that differs from the choice."""
+    return f"{one.fit.nodes} × {one.fit.machine.label}" + (f" as {one.model}" if one.model != best.model else "")
 
 
 def _alternative(name: str, one: Candidate, best: Candidate, setting: str) -> Alternative:
@@ -55,7 +59,7 @@ def machine(
     record = box.record
     why = list(sizing_of.reasons(need, fit))
     why += _ranked(best, ranked, need.workload.place.optimise)
-    others = _best_by([one for one in ranked if one.model == best.model], "machine", box.label)
+    others = _best_by(ranked, "machine", box.label)
     choice = MachineChoice(
         type=box.type,
         record=record,
@@ -81,12 +85,7 @@ def machine(
         choice,
         tuple(why),
         fits.rejections(lambda one: one.machine.label),
-        tuple(
-            _alternative(
-                f"{one.fit.nodes} × {one.fit.machine.label}", one, best, f"machine.type={one.fit.machine.type}"
-            )
-            for one in others
-        ),
+        tuple(_alternative(_machines(one, best), one, best, f"machine.type={one.fit.machine.type}") for one in others),
         sizing_of.would_change(need, fit),
     )
 
@@ -96,8 +95,10 @@ def _ranked(best: Candidate, ranked: list[Candidate], optimise: str) -> list[Rea
     sufficient = len({one.fit.machine.label for one in ranked})
     text = f"{best.figures()}: first of {sufficient} sufficient machine{'s' if sufficient > 1 else ''}"
     found = [Reason(RANKS[optimise].id, text)]
-    cheapest = min((one for one in ranked if one.usd is not None), key=lambda one: one.usd or 0.0, default=None)
-    if optimise == "cost" and cheapest and cheapest.usd and best.usd and cheapest.usd < best.usd:
+    peers = [one for one in ranked if one.usd is not None and one.is_last_resort == best.is_last_resort]
+    cheapest = min(peers, key=lambda one: one.usd or 0.0, default=None)
+    is_job = best.fit.train_hours is not None
+    if optimise == "cost" and is_job and cheapest and cheapest.usd and best.usd and cheapest.usd < best.usd:
         other = f"{cheapest.fit.nodes} × {cheapest.fit.machine.label} would cost {cheapest.figures()}"
         found.append(
             Reason(
@@ -145,6 +146,7 @@ def capacity_model(
                 f"name what you want in `capacity.model`: it is also sold as {', '.join(also)}",
             )
         )  # fmt: skip
+    _check_window(need, best, diags)
     start, end = None, None
     if asked.start:
         start = _rfc3339(asked.start)
@@ -171,6 +173,23 @@ def capacity_model(
         narrowed.rejections(lambda offer: offer.model),
         tuple(_alternative(one.model, one, best, f"capacity.model={one.model}") for one in others),
     )
+
+
+def _check_window(need: Need, best: Candidate, diags: Diagnostics) -> None:
+    """Warnings for a window that is shorter than the job, and for a booking whose zone is a guess."""
+    asked, at = need.workload.capacity, need.workload.at
+    low = best.fit.train_hours.low if best.fit.train_hours else None
+    for field in ("run_for", "duration"):
+        window = getattr(asked, field)
+        if low is not None and window is not None and window < low * units.HOUR_S:
+            label = f"the job takes {units.duration(low * units.HOUR_S)} at the least"
+            message = f"a window of {units.duration(window)} is shorter than the job"
+            help = "make it longer, or have the job start again from its checkpoints in a later window"
+            diags.add(capacity.SHORT_WINDOW.warning(message, at(f"capacity.{field}"), label, help))
+    if best.model == "reservation" and asked.model and capacity.is_existing(asked) and not place.named_zones(need):
+        message = f"the zone of reservation `{asked.name}` is not given: {best.site.region.name} is chosen by price"
+        help = "set `capacity.zone`; `gcloud compute reservations list` shows it"
+        diags.add(capacity.UNPLACED.warning(message, at("capacity.name"), "a reservation lies in one zone", help))
 
 
 def _obtained(best: Candidate, sufficient: int) -> Reason:
@@ -210,17 +229,12 @@ def location(
             f"{best.figures()}: first of {len(same)} region{'s' if len(same) > 1 else ''} with the machine",
         )
     ]
+    aim = "cost" if optimise != "cost" else "carbon"
+    other = first(ranked, aim)
     would: tuple[str, ...] = ()
-    cleanest = min((one for one in same if one.kg is not None), key=lambda one: one.kg or 0.0, default=None)
-    if optimise == "cost" and cleanest and cleanest.kg is not None and best.kg and cleanest.kg < best.kg:
-        would = (
-            f"`place.optimise: carbon` takes {cleanest.site.region.name}: {cleanest.figures()} instead of {best.figures()}",
-        )
-    cheapest = min((one for one in same if one.usd is not None), key=lambda one: one.usd or 0.0, default=None)
-    if optimise != "cost" and cheapest and cheapest.usd is not None and best.usd and cheapest.usd < best.usd:
-        would = (
-            f"`place.optimise: cost` takes {cheapest.site.region.name}: {cheapest.figures()} instead of {best.figures()}",
-        )
+    if (other.fit.machine, other.site) != (best.fit.machine, best.site) and other.figures() != best.figures():
+        taken = f"{other.fit.nodes} × {other.fit.machine.label} in {other.site.region.name}"
+        would = (f"`place.optimise: {aim}` takes {taken}: {other.figures()} instead of {best.figures()}",)
     return Decision(
         LocationChoice(best.site.region, zones),
         tuple(why),

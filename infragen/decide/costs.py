@@ -1,11 +1,14 @@
 """What the plan costs and emits, and what quota it needs."""
 
+from collections.abc import Callable, Sequence
+
 from infragen.decide.model import CapacityChoice, Costs, QuotaNeed, StorageChoice
 from infragen.decide.need import Machine, Need
 from infragen.decide.pricing import HourlyPrice
+from infragen.decide.rank import Candidate
 from infragen.descriptor.model import CapacityModel
 from infragen.diagnostics import Diagnostics, declare
-from infragen.units import HOURS_PER_MONTH, usd
+from infragen.units import HOURS_PER_MONTH, figure
 
 PREEMPTIBLE_QUOTA: frozenset[CapacityModel] = frozenset({"spot", "flex-start"})
 
@@ -56,37 +59,31 @@ def costs(
 
 
 def check_limits(
-    need: Need, costs: Costs, usd_total: float | None, kg_total: float | None, cheapest: str, diags: Diagnostics
+    need: Need,
+    costs: Costs,
+    usd_total: float | None,
+    kg_total: float | None,
+    ranked: Sequence[Candidate],
+    diags: Diagnostics,
 ) -> None:
-    """Errors for limits that the plan exceeds; ``cheapest`` says what would meet them, or how far off it is."""
-    limits, at = need.workload.limits, need.workload.at
-    if limits.usd_per_hour and costs.total is not None and costs.total > limits.usd_per_hour:
-        diags.add(
-            LIMIT.error(
-                f"the plan costs {usd(costs.total)} an hour",
-                at("limits.usd_per_hour"),
-                f"the limit is {usd(limits.usd_per_hour)}",
-                cheapest,
-            )
-        )
-    if limits.usd_total and usd_total and usd_total > limits.usd_total:
-        diags.add(
-            LIMIT.error(
-                f"the job costs {usd(usd_total)}",
-                at("limits.usd_total"),
-                f"the limit is {usd(limits.usd_total)}",
-                cheapest,
-            )
-        )
-    if limits.kg_co2e and kg_total and kg_total > limits.kg_co2e:
-        diags.add(
-            LIMIT.error(
-                f"the plan emits {kg_total:,.0f} kg CO2e",
-                at("limits.kg_co2e"),
-                f"the limit is {limits.kg_co2e:,.0f} kg",
-                "set `place.optimise` to `carbon`, or allow cleaner regions in `place.regions`",
-            )
-        )
+    """Errors for limits that the plan exceeds, each with the plan that comes nearest to it."""
+    limits = need.workload.limits
+    checks: tuple[tuple[str, float | None, float | None, str, str, Callable[[Candidate], float | None]], ...] = (
+        ("usd_per_hour", costs.total, limits.usd_per_hour, "costs", "USD an hour", lambda one: one.usd_per_hour),
+        ("usd_total", usd_total, limits.usd_total, "costs", "USD for the job", lambda one: one.usd),
+        ("kg_co2e", kg_total, limits.kg_co2e, "emits", "kg CO2e", lambda one: one.kg_in_all),
+    )
+    for field, value, limit, verb, unit, figure_of in checks:
+        if limit is None or value is None or value <= limit:
+            continue
+        known = [(amount, one) for one in ranked if (amount := figure_of(one)) is not None]
+        help = "no sufficient plan has a known figure"
+        if known:
+            least, one = min(known, key=lambda pair: pair[0])
+            what = f"{one.fit.nodes} × {one.fit.machine.label} as {one.model} in {one.site.region.name}"
+            help = f"the least of the sufficient plans is {what}: {figure(least)} {unit}, storage apart"
+        message = f"the plan {verb} {figure(value)} {unit}"
+        diags.add(LIMIT.error(message, need.workload.at(f"limits.{field}"), f"the limit is {figure(limit)}", help))
 
 
 def quotas(need: Need, machine: Machine, capacity: CapacityChoice, region: str, vms: int) -> tuple[QuotaNeed, ...]:

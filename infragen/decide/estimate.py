@@ -34,18 +34,12 @@ def estimate(
     if kg and hours:
         kg_total = Range(kg.low * hours.low, kg.expected * hours.expected, kg.high * hours.high)
     kg_month = kg.expected * units.HOURS_PER_MONTH if kg and not hours else None
-    cheapest = min(
-        (one for one in ranked if one.usd_per_hour is not None), key=lambda one: one.usd_per_hour or 0.0, default=None
-    )
-    help = "no sufficient plan has a known price"
-    if cheapest and cheapest.usd_per_hour is not None:
-        help = f"the cheapest sufficient plan is {cheapest.fit.nodes} × {cheapest.fit.machine.label} as {cheapest.model} in {cheapest.site.region.name}: {cheapest.figures()}"
     costs.check_limits(
         need,
         priced,
         usd_total.expected if usd_total else None,
         kg_total.expected if kg_total else kg_month,
-        help,
+        ranked,
         diags,
     )
     return Estimate(

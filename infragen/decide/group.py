@@ -6,13 +6,15 @@ from typing import Literal
 from msgspec import Struct
 
 from infragen.decide.model import Decision, GroupChoice, Reason
-from infragen.decide.need import SERVING_TASKS, Machine, Need
+from infragen.decide.need import SERVING_TASKS, TRAINING_TASKS, Machine, Need
 from infragen.descriptor.model import CapacityModel, Replicas
 from infragen.diagnostics import Diagnostics, declare
 
 HEALING_CHECKS = "https://docs.cloud.google.com/compute/docs/instance-groups/autohealing-instances-in-migs"
 UPDATES = "https://docs.cloud.google.com/compute/docs/instance-groups/rolling-out-updates-to-managed-instance-groups"
-BOOT_S = 300  # boot, drivers, container image: before the model is read, G005
+BOOT_S = 300  # boot of an image that holds everything, G005
+CONTAINER_S = 300  # pulling a container of several GB, and starting its engine
+INSTALL_S = 300  # packages that a public image lacks
 HEAL_MAX_S = 3600  # the API's limit of the initial delay, G005
 UTILISATION_TARGET = 0.7  # share of a machine's capacity at which the autoscaler adds one, G004
 
@@ -65,7 +67,8 @@ HEAL = declare(
     """Give a machine time to boot and read the model before it is judged.
 
     Why: a machine that is replaced while it still loads never becomes healthy.
-    Example: 15 GiB of weights at 0.2 GiB/s take 75 seconds; with 5 minutes to boot the first verdict comes after 7 minutes.
+    Example: 15 GiB of weights at 0.2 GiB/s take 75 seconds; with 10 minutes to boot and to pull the container the first
+    verdict comes after 12 minutes.
     """,
     source=HEALING_CHECKS,
 )
@@ -115,6 +118,7 @@ class GroupNeed(Struct, frozen=True):
     zones: tuple[str, ...]
     has_placement_of_its_own: bool  # the capacity brings its topology
     load_s: float  # reading the model
+    has_own_image: bool
     requests_per_second_per_node: float | None
 
 
@@ -191,13 +195,17 @@ def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupCh
     ]
     _contradictions(need, asked, surge, unavailable, replacement, regional, diags)
 
-    delay = settings.heal.initial_delay if settings.heal and settings.heal.initial_delay else BOOT_S + asked.load_s
+    delay = (
+        settings.heal.initial_delay
+        if settings.heal and settings.heal.initial_delay
+        else _boot_s(need, asked) + asked.load_s
+    )
     delay_s = min(HEAL_MAX_S, 60 * math.ceil(delay / 60))
     if serves:
         why.append(
             Reason(
                 HEAL.id,
-                f"first verdict after {delay_s // 60} min: {BOOT_S // 60} min to boot, {asked.load_s / 60:.1f} min to read the model",
+                f"first verdict after {delay_s // 60} min: {_boot_s(need, asked) // 60} min to boot and install, {asked.load_s / 60:.1f} min to read the model",
             )
         )
     placement, reason = _placement(need, asked)
@@ -226,6 +234,12 @@ def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupCh
     )
 
 
+def _boot_s(need: Need, asked: GroupNeed) -> int:
+    """Time until the program runs: longer for a container that is pulled, and for packages that are installed."""
+    container = CONTAINER_S if need.workload.run and need.workload.run.container else 0
+    return BOOT_S + container + (0 if asked.has_own_image else INSTALL_S)
+
+
 def _scope_reason(need: Need, regional: bool) -> Reason:
     if need.workload.group.scope:
         return Reason(SCOPE.id, f"group.scope is `{need.workload.group.scope}`")
@@ -233,7 +247,9 @@ def _scope_reason(need: Need, regional: bool) -> Reason:
         return Reason(SCOPE.id, "replicas answer from any zone of the region")
     if need.workload.task == "serve":
         return Reason(SCOPE.id, "one zone: the machine, its network or its capacity is bound to it")
-    return Reason(SCOPE.id, "the machines work together: one zone")
+    if need.workload.task in TRAINING_TASKS:
+        return Reason(SCOPE.id, "the machines work together: one zone")
+    return Reason(SCOPE.id, "a job in one zone, beside its data")
 
 
 def _size_text(asked: GroupNeed, low: int, high: int, scales: bool) -> str:

@@ -2,11 +2,21 @@
 
 from typing import Literal
 
+from msgspec import Struct
+
 from infragen.decide.model import Decision, ImageChoice, Reason
 from infragen.decide.need import Machine, Need
 from infragen.decide.rule import Miss, candidates, rule, rule_of
 from infragen.diagnostics import Diagnostics, declare
 from infragen.facts.model import ImageFamily
+
+
+class Boot(Struct, frozen=True):
+    """What is to be booted."""
+
+    machine: Machine
+    mounts_parallel: bool  # a file system whose client is a kernel module
+
 
 Rollout = Literal["pinned", "family-at-plan", "family-at-boot"]
 
@@ -54,32 +64,62 @@ UNNAMED = declare(
 
 
 @rule("I004", "image-architecture", source="https://docs.cloud.google.com/compute/docs/instances/arm-on-compute")
-def image_architecture(machine: Machine, family: ImageFamily) -> Miss | None:
+def image_architecture(boot: Boot, family: ImageFamily) -> Miss | None:
     """Boot an image built for the machine's processor.
 
     Why: an x86-64 image does not boot on an Arm host, nor the reverse.
     Example: a machine with Arm hosts rejects every amd64 family.
     """
-    arch = machine.record.cpu_arch
+    arch = boot.machine.record.cpu_arch
     return None if family.arch == arch else Miss(f"built for {family.arch}; the machine is {arch}")
 
 
 @rule("I005", "image-driver", source="https://docs.cloud.google.com/compute/docs/gpus/install-drivers-gpu")
-def image_driver(machine: Machine, family: ImageFamily) -> Miss | None:
+def image_driver(boot: Boot, family: ImageFamily) -> Miss | None:
     """Boot an image that holds the accelerator's driver.
 
     Why: installing a driver on a clean machine takes many minutes at every boot, and fails when a kernel moves.
     Example: a GPU machine rejects a family without a driver.
     """
-    needed = machine.accelerator is not None and machine.accelerator.kind == "gpu"
+    chip = boot.machine.accelerator
+    needed = chip is not None and chip.kind == "gpu"
     return Miss("holds no accelerator driver") if needed and not family.has_driver else None
 
 
-RULES = (image_architecture, image_driver)
+@rule("I007", "image-fabric", source="docs/facts.md: image_families.csv, fabrics")
+def image_fabric(boot: Boot, family: ImageFamily) -> Miss | None:
+    """Boot an image that has the stack of the machine's fabric.
+
+    Why: a remote-memory network without its drivers and message-passing library is an expensive ordinary network.
+    Example: an HPC machine with Cloud RDMA boots an HPC image; a GPU machine does not.
+    """
+    fabric = boot.machine.fabric
+    needs = fabric.is_rdma and boot.machine.accelerator is None
+    if needs and fabric.name not in family.fabrics:
+        return Miss(f"lacks the stack of {fabric.label}")
+    return Miss("made for another fabric") if family.fabrics and fabric.name not in family.fabrics else None
 
 
-def decide(need: Need, machine: Machine, diags: Diagnostics) -> Decision[ImageChoice]:
+@rule(
+    "I008", "image-file-system", source="https://docs.cloud.google.com/managed-lustre/docs/connect-from-compute-engine"
+)
+def image_file_system(boot: Boot, family: ImageFamily) -> Miss | None:
+    """Boot an image for which the client of the parallel file system is packaged.
+
+    Why: the client is a kernel module: without a package for the image's kernel nothing is ever mounted.
+    Example: with a managed parallel file system an Ubuntu 22.04 family is taken, for which the client was seen.
+    """
+    if not boot.mounts_parallel or family.has_parallel_client:
+        return None
+    return Miss("no package of the file system's client was seen for it")
+
+
+RULES = (image_architecture, image_driver, image_fabric, image_file_system)
+
+
+def decide(need: Need, boot: Boot, diags: Diagnostics) -> Decision[ImageChoice]:
     """The image to boot, and why."""
+    machine = boot.machine
     asked = need.workload.image
     if asked.rollout == "pinned" and not (asked.base and asked.base.name):
         diags.add(
@@ -91,8 +131,8 @@ def decide(need: Need, machine: Machine, diags: Diagnostics) -> Decision[ImageCh
             )
         )
     if asked.base and (asked.base.family or asked.base.name):
-        return _given(need, machine, diags)
-    narrowed = candidates(_families(need)).by(RULES, machine)
+        return _given(need, boot, diags)
+    narrowed = candidates(_families(need)).by(RULES, boot)
     best = min(narrowed.kept, key=lambda family: (family.has_driver and machine.accelerator is None, family.preference))
     choice = ImageChoice(
         project=best.project, family=best.family, name=None, rollout=asked.rollout or "family-at-boot",
@@ -101,13 +141,14 @@ def decide(need: Need, machine: Machine, diags: Diagnostics) -> Decision[ImageCh
     driver = f", driver {best.driver}" if best.driver else ""
     return Decision(
         choice,
-        (Reason("I005", f"{best.os} for {best.arch}{driver}: nothing is installed at boot"),),
+        (Reason("I005", f"{best.os} for {best.arch}{driver}: the rest is installed at the first boot"),),
         narrowed.rejections(lambda family: f"{family.project}/{family.family}"),
         would_change=("name an image of your own in `image.base` to boot in seconds with everything installed",),
     )
 
 
-def _given(need: Need, machine: Machine, diags: Diagnostics) -> Decision[ImageChoice]:
+def _given(need: Need, boot: Boot, diags: Diagnostics) -> Decision[ImageChoice]:
+    machine = boot.machine
     asked = need.workload.image
     assert asked.base is not None
     known = next(
@@ -120,14 +161,14 @@ def _given(need: Need, machine: Machine, diags: Diagnostics) -> Decision[ImageCh
     )
     if known:
         for check in RULES:
-            miss = check(machine, known)
+            miss = check(boot, known)
             if miss:
                 diags.add(
                     rule_of(check).error(
                         f"image family `{known.family}` does not fit `{machine.type}`",
                         need.workload.at("image.base"),
                         miss.because,
-                        _advice(need, machine),
+                        _advice(need, boot),
                     )
                 )
     elif machine.accelerator:
@@ -170,6 +211,6 @@ def _os(family: ImageFamily) -> str:
     return family.os.split()[0].lower()
 
 
-def _advice(need: Need, machine: Machine) -> str:
-    fitting = candidates(_families(need)).by(RULES, machine).kept
+def _advice(need: Need, boot: Boot) -> str:
+    fitting = candidates(_families(need)).by(RULES, boot).kept
     return f"for example family `{fitting[0].family}` of project `{fitting[0].project}`" if fitting else ""

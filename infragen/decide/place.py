@@ -41,6 +41,11 @@ def sites(catalog: Catalog, machine: Machine) -> tuple[Site, ...]:
             found = zones.setdefault(place.region, [])
             if place.zone:
                 found.append(place.zone)
+    if not machine.record.has_accelerator:
+        for zone in catalog.series_zones(machine.record.series):
+            region = zone.rpartition("-")[0]
+            if region in zones and zone not in zones[region]:
+                zones[region].append(zone)
     if machine.host and machine.host.zones:
         hosted = set(machine.host.zones)
         zones = {region: [zone for zone in found if zone in hosted] for region, found in zones.items()}
@@ -103,7 +108,22 @@ def zone_known(need: Need, site: Site) -> Miss | None:
     return Miss("offered in the region, but its zones are not in the tables; name one in place.zones", 0.5)
 
 
-RULES = (region_allowed, residency_allowed, zone_allowed, zone_known)
+@rule("R005", "key-in-region", source="https://docs.cloud.google.com/kms/docs/locations")
+def key_in_region(need: Need, site: Site) -> Miss | None:
+    """Stay where the encryption key is.
+
+    Why: disks, file systems and buckets of a region take keys of that region (disks also global ones); others are refused at
+    apply.
+    Example: a key in europe-west4 rejects us-central1.
+    """
+    key = need.workload.security.kms_key
+    location = key.split("/")[3] if key else ""
+    if location in ("", "global", site.region.name):
+        return None
+    return Miss(f"security.kms_key lies in {location}", path="security.kms_key")
+
+
+RULES = (key_in_region, region_allowed, residency_allowed, zone_allowed, zone_known)
 
 
 def named_zones(need: Need) -> tuple[str, ...]:
@@ -141,10 +161,11 @@ def check_names(need: Need, diags: Diagnostics) -> None:
         zones.append(("capacity.zone", need.workload.capacity.zone))
     for path, zone in zones:
         region, _, letter = zone.rpartition("-")
-        if region not in regions or len(letter) != 1 or not letter.islower():
-            known = {one.zone for machine in need.catalog.machines for one in need.catalog.zones(machine) if one.zone}
+        known = _zones_of(need.catalog, region) if region in regions else frozenset()
+        if zone not in known and (known or len(letter) != 1 or not letter.islower() or region not in regions):
+            every = {one.zone for machine in need.catalog.machines for one in need.catalog.zones(machine) if one.zone}
             diags.add(
-                UNKNOWN_PLACE.error(f"unknown zone `{zone}`", at(path), "not in the catalogue", _suggest(zone, known))
+                UNKNOWN_PLACE.error(f"unknown zone `{zone}`", at(path), "not in the catalogue", _suggest(zone, every))
             )
     if asked.residency:
         groups = {group for region in regions.values() for group in region.groups}
@@ -159,6 +180,14 @@ def check_names(need: Need, diags: Diagnostics) -> None:
                     f"use {known_places}",
                 )
             )
+
+
+@lru_cache(maxsize=256)
+def _zones_of(catalog: Catalog, region: str) -> frozenset[str]:
+    """Every zone of the region that any machine is known in."""
+    accelerated = {one.zone for machine in catalog.machines for one in catalog.zones(machine) if one.zone}
+    general = {zone for host in catalog.host_machines.values() for zone in host.zones}
+    return frozenset(zone for zone in accelerated | general if zone.rpartition("-")[0] == region)
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:

@@ -1,5 +1,7 @@
 """The one explicit ranking: sufficient candidates joined with where and how they can be had, best first."""
 
+from collections.abc import Callable, Sequence
+
 from msgspec import Struct
 
 from infragen.decide.capacity import Offer
@@ -7,9 +9,9 @@ from infragen.decide.fit import Fit
 from infragen.decide.model import Range
 from infragen.decide.place import Site
 from infragen.decide.pricing import HourlyPrice
-from infragen.descriptor.model import CapacityModel
+from infragen.descriptor.model import CapacityModel, Limits
 from infragen.diagnostics import declare
-from infragen.units import figure, usd
+from infragen.units import HOURS_PER_MONTH, figure, usd
 
 RANK_COST = declare(
     "K001",
@@ -105,6 +107,11 @@ class Candidate(Struct, frozen=True):
         emitted = self.kg_co2e_per_hour
         return emitted.expected * self.hours if emitted else None
 
+    @property
+    def kg_in_all(self) -> float | None:
+        """Emissions of the job, or of a month of a service."""
+        return self.kg if self.fit.train_hours or self.kg is None else self.kg * HOURS_PER_MONTH
+
     def figures(self) -> str:
         """Price and emissions, for a line of text."""
         span = " for the job" if self.fit.train_hours else " an hour"
@@ -112,8 +119,17 @@ class Candidate(Struct, frozen=True):
         return price + (f", {figure(self.kg)} kg CO2e{span}" if self.kg is not None else "")
 
 
-def rank(candidates: list[Candidate], optimise: str) -> list[Candidate]:
+def rank(candidates: Sequence[Candidate], optimise: str) -> list[Candidate]:
     """Best first. A candidate without the figure that decides comes after all that have it; ties go to fewer machines, then by name."""
+    return sorted(candidates, key=_key(candidates, optimise))
+
+
+def first(candidates: Sequence[Candidate], optimise: str) -> Candidate:
+    """The best of them."""
+    return min(candidates, key=_key(candidates, optimise))
+
+
+def _key(candidates: Sequence[Candidate], optimise: str) -> Callable[[Candidate], tuple[object, ...]]:
     least_usd = min((one.usd for one in candidates if one.usd), default=1.0)
     least_kg = min((one.kg for one in candidates if one.kg), default=1.0)
 
@@ -122,7 +138,7 @@ def rank(candidates: list[Candidate], optimise: str) -> list[Candidate]:
         cost = (one.usd is None, not is_close, one.accelerators if is_close else 0.0, one.usd or 0.0)
         carbon = (one.kg is None, one.kg or 0.0)
         both = (one.usd is None or one.kg is None, (one.usd or 0.0) / least_usd + (one.kg or 0.0) / least_kg)
-        first = {"cost": cost, "carbon": carbon, "balanced": both}[optimise]
+        decisive = {"cost": cost, "carbon": carbon, "balanced": both}[optimise]
         ties = (
             one.fit.nodes,
             one.fit.machine.record.accelerators,
@@ -130,6 +146,22 @@ def rank(candidates: list[Candidate], optimise: str) -> list[Candidate]:
             one.model,
             one.site.region.name,
         )
-        return (one.is_last_resort, *first, *cost, *carbon, *ties)
+        return (one.is_last_resort, *decisive, *cost, *carbon, *ties)
 
-    return sorted(candidates, key=key)
+    return key
+
+
+def within(candidates: Sequence[Candidate], limits: Limits) -> list[Candidate]:
+    """Those whose machines alone stay within the limits, as far as their figures are known; all of them where none does."""
+    kept = [
+        one
+        for one in candidates
+        if _stays(one.usd_per_hour, limits.usd_per_hour)
+        and _stays(one.usd if one.fit.train_hours else None, limits.usd_total)
+        and _stays(one.kg_in_all, limits.kg_co2e)
+    ]
+    return kept or list(candidates)
+
+
+def _stays(figure: float | None, limit: float | None) -> bool:
+    return figure is None or limit is None or figure <= limit

@@ -26,6 +26,7 @@ from infragen.descriptor.model import Workload
 from infragen.diagnostics import Diagnostics, Rule, declare
 from infragen.facts.load import Catalog
 
+GROUP_VMS = 4000  # that one regional managed instance group may hold (from memory), S017
 HOST_RESERVE_GIB = 4.0  # operating system and program beside the weights that pass through host memory, S012
 LOAD_BUDGET_S = 300.0  # a machine that joins should have read the model by then
 READ_SHARE = 0.5  # of the machine's network that one stream of reading gets
@@ -309,7 +310,10 @@ def fit(need: Need, box: Machine) -> Fit | Shortfall:
 
 
 def _with_room(found: Fit, share: float) -> Fit | Shortfall:
-    """The fit, if the host holds its share of the weights while they are loaded."""
+    """The fit, if the host holds its share of the weights while they are loaded, and a group holds the machines."""
+    if found.nodes > GROUP_VMS:
+        message = f"{found.nodes:,} VMs; a group holds {GROUP_VMS:,}"
+        return Shortfall("rate", found.nodes, GROUP_VMS, "VMs", message, "ask for less, or split the workload")
     needed, available = found.weights_gib * share + HOST_RESERVE_GIB, found.machine.memory_gib
     if needed <= available:
         return found
@@ -435,5 +439,5 @@ def would_change(need: Need, chosen: Fit) -> tuple[str, ...]:
         if isinstance(found, Shortfall):
             texts.append(f"with {name} {chosen.machine.label} no longer does: {found.message}")
         elif found.nodes != chosen.nodes:
-            texts.append(f"with {name} it takes {found.nodes} instead of {chosen.nodes} VMs")
+            texts.append(f"with {name}, {found.nodes} instead of {chosen.nodes} × {chosen.machine.label} do")
     return tuple(texts)

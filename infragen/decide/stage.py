@@ -63,7 +63,9 @@ NETWORK = declare(
     source="https://docs.cloud.google.com/vpc/docs/vpc",
 )
 DEFAULT_RANGE = "10.20.0.0/16"
+WIDE_RANGE = "10.16.0.0/12"  # where a group has more machines than the default's first subnet has addresses
 FILE_SYSTEM_MTU = 8896  # what the vendor advises for file systems over the network
+ADDRESSES = 4000  # of the default's first subnet
 DRAIN_S = 60
 LONGEST_ANSWER_FACTOR = 4  # a long answer may take this many times the typical one
 
@@ -83,7 +85,7 @@ def run(workload: Workload, catalog: Catalog, today: datetime, diags: Diagnostic
     joined, options, sites = _join(need, fits.kept)
     if not joined:
         _explain_nothing_joined(need, fits.kept, options, sites, diags)
-    ranked = rank.rank(joined, workload.place.optimise)
+    ranked = rank.rank(rank.within(joined, workload.limits), workload.place.optimise)
     best = ranked[0]
 
     regional = group.is_regional(need, best.fit.machine, len(best.site.zones))
@@ -193,15 +195,16 @@ def _plan(
             zones=zones,
             has_placement_of_its_own=best.model in capacity.BOOKED,
             load_s=load_s,
+            has_own_image=bool(workload.image.base),
             requests_per_second_per_node=fit.requests_per_second_per_node,
         ),
         diags,
     )
-    image_decision = image.decide(need, fit.machine, diags)
+    image_decision = image.decide(need, image.Boot(fit.machine, _mounts_parallel(stored)), diags)
     serving = _serving(need, fit)
-    network = _network(need, fit, stored)
-    estimated = estimate.estimate(need, best, ranked, stored, serving, network.choice, diags)
     largest = group_decision.choice.max_size + group_decision.choice.max_surge
+    network = _network(need, fit, stored, largest)
+    estimated = estimate.estimate(need, best, ranked, stored, serving, network.choice, diags)
     is_lowered = fit.machine.accelerator is None or fit.machine.accelerator.kind == "gpu"
     if not is_lowered:
         diags.add(
@@ -237,6 +240,12 @@ def _plan(
     )
 
 
+def _mounts_parallel(stored: tuple[Decision[StorageChoice], ...]) -> bool:
+    """Whether a store is a zonal file system of a service that speaks no NFS: its client is a kernel module."""
+    services = [one.choice.service for one in stored]
+    return any(one.is_writable_shared and one.scope == "zonal" and not one.protocols for one in services)
+
+
 def _serving(need: Need, fit: Fit) -> ServingChoice | None:
     workload = need.workload
     if workload.task != "serve" or workload.serve is None:
@@ -249,14 +258,16 @@ def _serving(need: Need, fit: Fit) -> ServingChoice | None:
     return ServingChoice(workload.serve.expose, port, health, timeout, min(3600, max(DRAIN_S, timeout)))
 
 
-def _network(need: Need, fit: Fit, stores: tuple[Decision[StorageChoice], ...]) -> Decision[NetworkChoice]:
+def _network(
+    need: Need, fit: Fit, stores: tuple[Decision[StorageChoice], ...], largest: int
+) -> Decision[NetworkChoice]:
     asked = need.workload.network
     creates = asked.create if asked.create is not None else asked.network is None
     over_network = any(one.choice.service.is_writable_shared and one.choice.service.scope == "zonal" for one in stores)
     mtu = FILE_SYSTEM_MTU if over_network else fit.machine.fabric.mtu
     choice = NetworkChoice(
         creates=creates,
-        range=asked.range or DEFAULT_RANGE,
+        range=asked.range or (DEFAULT_RANGE if largest < ADDRESSES else WIDE_RANGE),
         nat=asked.nat,
         network=asked.network,
         subnetwork=asked.subnetwork,
@@ -268,7 +279,7 @@ def _network(need: Need, fit: Fit, stores: tuple[Decision[StorageChoice], ...]) 
 
 
 def _program(workload: Workload) -> Program | None:
-    if workload.run is None or workload.run.container is None:
+    if workload.run is None or not (workload.run.container or workload.run.command):
         return None
     env = sorted((workload.run.env or {}).items())
     return Program(

@@ -1,5 +1,6 @@
 """Storage: for each purpose, the services that can do the work, and the cheapest of them."""
 
+import ipaddress
 import math
 from collections.abc import Mapping
 
@@ -17,6 +18,7 @@ SMALL_FILE_BYTES = 50e6  # below it, latency per file decides, T008
 MANY_READERS = 100  # T007
 READ_ONLY: Mapping[str, str] = {"weights": "weights are replaced as a whole, never changed"}
 POSIX_ORDER = ("none", "basic", "full")
+CONTAINER_RANGE = ipaddress.IPv4Network("172.17.0.0/16")  # container engines and file servers use it themselves
 FREE_CLIENTS = 20  # clients that a provisioned disk serves before its floor rises with their number
 CHEAPEST = declare(
     "T014",
@@ -46,6 +48,7 @@ class Store(Struct, frozen=True):
     is_zonal: bool  # all clients are in one zone
     file_bytes: float | None
     pinned: Storage | None
+    has_key: bool = False  # it is to be encrypted with a key of one's own
 
     @property
     def wanted_gib(self) -> float:
@@ -159,7 +162,7 @@ def service_pinned(store: Store, service: StorageService) -> Miss | None:
     if pinned.dynamic != (service.tier == "dynamic"):
         return Miss("storage.dynamic asks for the other kind of tier", 0.5)
     if pinned.tier is not None and str(pinned.tier).lower().replace("-", "_") != service.tier.lower():
-        return Miss(f"storage.tier is `{pinned.tier}`", 0.5)
+        return Miss(f"storage.tier is `{pinned.tier}`", 0.5, f"`{service.tier.lower()}` is one it has", "tier")
     return None
 
 
@@ -215,8 +218,11 @@ def shared_access(store: Store, service: StorageService) -> Miss | None:
     """Let every machine reach it, and write where it must.
 
     Why: block storage is for one writer; several machines share it read-only at most.
-    Example: a data set that 8 machines write rejects every disk; weights that 8 machines read reject single-machine disks.
+    Example: a data set that 8 machines write rejects every disk; weights that 8 machines read reject single-machine
+    disks; checkpoints reject a disk that is made to be read by many.
     """
+    if service.is_provisioned and service.is_shared and not service.is_writable_shared and not store.is_read_only:
+        return Miss("it is filled once and then only read")
     if store.clients <= 1 or service.is_writable_shared or service.scope == "host":
         return None
     if not service.is_shared:
@@ -325,17 +331,18 @@ def capacity_on_grid(store: Store, service: StorageService) -> Miss | None:
     gib = capacity_gib(service, store)
     if gib == 0:
         return None
-    nearest = on_grid(service, gib)
+    nearest = on_grid(service, max(gib, store.content_gib))
+    off = abs(nearest - gib) / gib
     if service.max_gib is not None and nearest > service.max_gib:
-        return Miss(
-            f"{gib:,} GiB needed; it goes to {service.max_gib:,} GiB", 0, f"the largest is {service.max_gib}GiB"
-        )
+        distance = 1 + (nearest - service.max_gib) / service.max_gib
+        largest = f"the largest is `{service.max_gib}GiB`"
+        return Miss(f"{gib:,} GiB needed; it goes to {service.max_gib:,} GiB", distance, largest, "capacity")
+    if gib < store.content_gib:
+        smallest = f"the smallest that holds it is `{nearest}GiB`"
+        return Miss(f"{gib:,} GiB for {store.content_gib:,.0f} GiB of content", off, smallest, "capacity")
     if nearest != gib:
-        return Miss(
-            f"{gib:,} GiB is not on its grid of {service.step_gib:,} GiB from {service.min_gib:,}",
-            0,
-            f"the nearest capacity is `{nearest}GiB`",
-        )
+        grid = f"its grid of {service.step_gib:,} GiB from {service.min_gib:,}"
+        return Miss(f"{gib:,} GiB is not on {grid}", off, f"the nearest capacity is `{nearest}GiB`", "capacity")
     return None
 
 
@@ -358,12 +365,14 @@ def rate_attainable(store: Store, service: StorageService) -> Miss | None:
                 f"{store.wanted_mib_s:,.0f} MiB/s asked; at {gib:,} GiB it gives up to {high:,.0f}",
                 0,
                 f"the most is `{high:.0f}MiB/s`",
+                "throughput",
             )
         if store.pinned and store.pinned.throughput and store.wanted_mib_s < low:
             return Miss(
                 f"{store.wanted_mib_s:,.0f} MiB/s asked; {gib:,} GiB for {store.clients} VMs need at least {low:,.0f}",
                 0,
                 f"the least is `{math.ceil(low)}MiB/s`",
+                "throughput",
             )
         return None
     attainable = throughput_mib_s(service, store, gib)
@@ -392,8 +401,48 @@ def client_limit(store: Store, service: StorageService) -> Miss | None:
     return Miss(f"{store.clients} VMs at once; {limit:,.0f} may use it at {gib:,} GiB", 0)
 
 
+@rule("T015", "setting-known", source="docs/facts.md: storage_services.csv, settings and protocols")
+def setting_known(store: Store, service: StorageService) -> Miss | None:
+    """Give a store only settings that its service has.
+
+    Why: a setting that the service does not have would be obeyed by nobody.
+    Example: `{service: cloud-storage, capacity: 100TiB}` is an error: a bucket has no capacity; so is NFS 4.1 on a basic tier.
+    """
+    pinned = store.pinned
+    if pinned is None or pinned.service is None:
+        return None
+    for field in ("capacity", "throughput", "iops", "tier", "dynamic", "protocol", "reserved_range"):
+        if getattr(pinned, field) and field not in service.settings:
+            return Miss(f"it has no `{field}`", 0, f"leave `{field}` out", field)
+    if pinned.protocol and pinned.protocol not in service.protocols:
+        speaks = ", ".join(f"`{one}`" for one in service.protocols)
+        return Miss(f"it speaks {speaks}", 0, f"set `protocol` to {speaks}, or choose another tier", "protocol")
+    return _unusable_range(pinned.reserved_range) if pinned.reserved_range else None
+
+
+def _unusable_range(text: str) -> Miss | None:
+    help = "choose a private range like `10.30.0.0/24`"
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError:
+        return Miss(f"`{text}` is not an address range", 0, help, "reserved_range")
+    if network.is_private and not network.overlaps(CONTAINER_RANGE):
+        return None
+    return Miss(f"`{text}` is public, or overlaps {CONTAINER_RANGE}", 0, help, "reserved_range")
+
+
+@rule("T016", "key-taken", source="https://docs.cloud.google.com/filestore/docs/cmek")
+def key_taken(store: Store, service: StorageService) -> Miss | None:
+    """With a key of one's own, use services that take it.
+
+    Why: a service that encrypts with Google's keys only would break the rule that the key stands for, and refuses at apply.
+    Example: `security.kms_key` rejects the basic tiers of a file server.
+    """
+    return Miss("takes no key of one's own") if store.has_key and not service.kms and service.scope != "host" else None
+
+
 RULES = (
-    service_pinned, not_deprecated, persistent_data, posix_needed, shared_access, zone_coherent, object_home,
+    service_pinned, setting_known, key_taken, not_deprecated, persistent_data, posix_needed, shared_access, zone_coherent, object_home,
     disk_supported, small_files, many_static_readers, capacity_on_grid, rate_attainable, client_limit,
 )  # fmt: skip
 

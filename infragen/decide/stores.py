@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from infragen import units
 from infragen.decide import group, sizing_of, storage
-from infragen.decide.choices import ALTERNATIVES
 from infragen.decide.fit import Fit
 from infragen.decide.model import Alternative, Decision, Reason, StorageChoice
 from infragen.decide.need import Need
@@ -23,11 +22,11 @@ def decide(need: Need, fit: Fit, zones: tuple[str, ...], diags: Diagnostics) -> 
         if not narrowed.kept:
             last = narrowed.nearest
             index = next((i for i, entry in enumerate(need.workload.storage) if entry.purpose == purpose), None)
-            path = "data" if index is None else f"storage.{index}"
+            path = "data" if index is None else f"storage.{index}.{last.miss.path}".rstrip(".")
             diags.add(
                 last.rule.error(
                     f"no storage service can hold the {purpose}; the nearest is {last.candidate.product} {last.candidate.tier}",
-                    need.workload.at(last.miss.path or path),
+                    need.workload.at(path),
                     last.miss.because,
                     last.miss.help,
                 )
@@ -72,6 +71,7 @@ def _store(need: Need, fit: Fit, purpose: Purpose, zones: tuple[str, ...]) -> st
         is_zonal=len(zones) == 1,
         file_bytes=data.file_size if data and purpose == "dataset" else None,
         pinned=pinned,
+        has_key=workload.security.kms_key is not None,
     )
 
 
@@ -116,7 +116,7 @@ def _stored(need: Need, store: storage.Store, narrowed: Narrowed[StorageService]
             _monthly(storage.usd_per_month(one, store), storage.capacity_gib(one, store)),
             storage.usd_per_hour(one, store),
         )
-        for one in ranked[1 : ALTERNATIVES + 1]
+        for one in ranked[1:]
     )
     return Decision(choice, (why,), narrowed.rejections(lambda one: f"{one.product} {one.tier}"), others)
 

@@ -28,8 +28,8 @@ def _unsupported(workload: Workload) -> Iterator[tuple[str, str, str]]:
         yield "image.scripts", "images are not built yet", built
     if image.python:
         yield "image.python", "images are not built yet", built
-    if image.family and image.base:
-        yield "image.family", "images are not built yet", "leave `image.family` out: the base is used as it is"
+    if image.family:
+        yield "image.family", "images are not built yet", "to boot a family, name it as `image: {base: {family: ...}}`"
     if image.canary:
         yield (
             "image.canary",
@@ -37,6 +37,12 @@ def _unsupported(workload: Workload) -> Iterator[tuple[str, str, str]]:
             "roll the image out to a second workload",
         )
     for index, entry in enumerate(storage):
+        if entry.iops and entry.service == "filestore":
+            yield (
+                f"storage.{index}.iops",
+                "custom performance is not written yet",
+                "leave it out, and give `throughput`",
+            )
         if entry.access_mode:
             yield f"storage.{index}.access_mode", "the access mode follows from the purpose", "leave it out"
         if entry.zones:

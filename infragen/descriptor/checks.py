@@ -13,7 +13,7 @@ from msgspec import Struct
 from infragen.descriptor.model import Workload
 from infragen.descriptor.rules import FORMAT
 from infragen.diagnostics import CATALOGUE, Diagnostic, Severity, declare
-from infragen.units import duration
+from infragen.units import GIB, duration, size
 
 MIG_DOCS = "https://cloud.google.com/compute/docs/instance-groups/updating-migs"
 
@@ -71,6 +71,13 @@ def misplaced_section(w: Workload) -> Iterator[Finding]:
         if w.task == "serve" and w.serve is not None and getattr(w.serve, key) is not None:
             help = f"remove `{key}`, or write `task: batch-inference`"
             yield Finding(f"serve.{key}", f"`{key}` does not belong to the task `serve`", "serving has no end", help)
+    if w.task == "serve" and w.limits.usd_total is not None:
+        help = "write `usd_per_hour`: a month has 730 hours"
+        yield Finding("limits.usd_total", "`usd_total` does not belong to the task `serve`", "serving has no end", help)
+    for key in ("autoscale", "heal"):
+        if w.task != "serve" and getattr(w.group, key) is not None:
+            label = "only a service is scaled and probed"
+            yield Finding(f"group.{key}", f"`{key}` does not belong to the task `{w.task}`", label, f"remove `{key}`")
 
 
 @check("D041", "missing-model")
@@ -242,9 +249,14 @@ def misplaced_capacity_field(w: Workload) -> Iterator[Finding]:
     capacity = w.capacity
     for field, models in _CAPACITY_FIELDS.items():
         # `false` says what holds anyway
-        if capacity.model is None or capacity.model in models or not getattr(capacity, field):
+        if capacity.model in models or not getattr(capacity, field):
             continue
         choices = ", ".join(f"`{model}`" for model in models)
+        if capacity.model is None and field != "run_for":  # any machine may have a longest life
+            message = f"`{field}` needs a capacity model"
+            yield Finding(f"capacity.{field}", message, f"for {choices}", f"add `model:` with one of {choices}")
+        if capacity.model is None:
+            continue
         help = f"remove `{field}`, or choose a model that has it: {choices}"
         message = f"`{field}` does not belong to the capacity model `{capacity.model}`"
         yield Finding(f"capacity.{field}", message, f"for {choices}", help)
@@ -317,6 +329,11 @@ def unusable_range(w: Workload) -> Iterator[Finding]:
     if not any(network.subnet_of(block) for block in private):
         help = "choose a part of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
         yield Finding("network.range", f"`{text}` is not private", "belongs to somebody else", help)
+    elif network.overlaps(ipaddress.IPv4Network("172.17.0.0/16")):
+        help = "choose another part of 172.16.0.0/12, or one of 10.0.0.0/8"
+        yield Finding(
+            "network.range", f"`{text}` overlaps 172.17.0.0/16", "taken by container engines and file servers", help
+        )
     elif network.prefixlen > 24:
         help = f"choose a length from /8 to /24, for example `{network.supernet(new_prefix=24)}`"
         yield Finding("network.range", f"`{text}` is too small", f"{network.num_addresses} addresses", help)
@@ -506,3 +523,48 @@ def unusable_labels(w: Workload) -> Iterator[Finding]:
         if key.startswith("goog-"):
             help = f"for example `{key.removeprefix('goog-') or 'team'}`"
             yield Finding(f"labels.{key}", f"the label `{key}` is reserved", "begins with `goog-`", help)
+
+
+@check("D063", "nothing-to-run")
+def nothing_to_run(w: Workload) -> Iterator[Finding]:
+    """Variables of a program come with the program: a container or a command.
+
+    Why: an environment that no process has would be obeyed by nobody.
+    Example: `run: {env: {LEVEL: debug}}` without `container` and `command`.
+    """
+    if w.run and w.run.env and not (w.run.container or w.run.command):
+        yield Finding("run.env", "`env` belongs to no program", "nothing is run", "add `container` or `command`")
+
+
+_PERCENT = 100
+_HEAL_S = (60, 3600)
+_BOOT_GIB = (10, 65_536)
+
+
+@check("D064", "out-of-reach", "https://cloud.google.com/compute/docs/reference/rest/v1")
+def out_of_reach(w: Workload) -> Iterator[Finding]:
+    """Values stay within what the cloud accepts: utilisation up to 100 percent, delays of 1 minute to 1 hour, boot disks of
+    10 GiB to 64 TiB.
+
+    Why: a plan accepts more, and the apply then refuses it.
+    Example: `autoscale: {signal: gpu-utilization, target: 500}`; `heal: {initial_delay: 10d}`.
+    """
+    scale, heal, disk = w.group.autoscale, w.group.heal, w.machine.boot_disk_size
+    is_share = scale is not None and scale.signal != "requests"
+    if scale and is_share and scale.target is not None and scale.target > _PERCENT:
+        help = "write a percentage of one machine, for example 70"
+        yield Finding(
+            "group.autoscale.target", f"a utilisation of {scale.target:g} is never reached", "above 100 %", help
+        )
+    if heal and heal.initial_delay is not None and not _HEAL_S[0] <= heal.initial_delay <= _HEAL_S[1]:
+        nearest = "1m" if heal.initial_delay < _HEAL_S[0] else "1h"
+        message = f"a delay of {duration(heal.initial_delay)} cannot be set"
+        yield Finding(
+            "group.heal.initial_delay", message, "from 1 min to 1 h", f"the nearest legal value is `{nearest}`"
+        )
+    if disk is not None and not _BOOT_GIB[0] <= disk / GIB <= _BOOT_GIB[1]:
+        nearest = f"{_BOOT_GIB[0] if disk / GIB < _BOOT_GIB[0] else _BOOT_GIB[1]}GiB"
+        message = f"a boot disk of {size(disk)} cannot be made"
+        yield Finding(
+            "machine.boot_disk_size", message, "from 10 GiB to 64 TiB", f"the nearest legal value is `{nearest}`"
+        )

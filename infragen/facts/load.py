@@ -112,6 +112,14 @@ class Catalog:
         """Published models by name."""
         return self._by_name("models", model.ModelCard)
 
+    def machines_with(self, accelerator: str) -> tuple[str, ...]:
+        """Names of the machine types that have an accelerator, by its name or its family's."""
+        wanted = accelerator.casefold()
+        chips = {
+            one.name for one in self.accelerators.values() if wanted in (one.name.casefold(), one.family.casefold())
+        }
+        return tuple(one.name for one in self.machines.values() if one.accelerator in chips)
+
     def is_accelerator_machine(self, machine_type: str) -> bool:
         """Whether machines of that type come with accelerators."""
         found = self.machines.get(machine_type)
@@ -150,6 +158,17 @@ class Catalog:
     def host_machines(self) -> dict[str, model.HostMachine]:
         """General-purpose machine types by name."""
         return self._by_name("host_machines", model.HostMachine)
+
+    def series_zones(self, series: str) -> frozenset[str]:
+        """Zones where general-purpose machines of a series are known: a series comes to a zone as a whole."""
+        return self._series_zones.get(series, frozenset())
+
+    @cached_property
+    def _series_zones(self) -> dict[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for host in self.host_machines.values():
+            found.setdefault(host.series, set()).update(host.zones)
+        return {series: frozenset(zones) for series, zones in found.items()}
 
     @cached_property
     def _zones(self) -> tuple[Table, dict[tuple[str, ...], list[list[str]]]]:

@@ -216,6 +216,9 @@ class StorageService(Struct, frozen=True):
     max_read_mib_s: float | None
     max_clients: int | None
     clients_per_gib: float | None
+    settings: frozenset[str]  # fields of the descriptor's entry that it has
+    protocols: tuple[str, ...]
+    kms: bool  # takes a key of one's own
     is_provisioned: bool  # the rate is bought apart from the size, within these bounds:
     floor_mib_s: float | None
     floor_mib_s_per_gib: float | None
@@ -240,6 +243,8 @@ class ImageFamily(Struct, frozen=True):
     arch: Literal["x86_64", "arm64"]
     has_driver: bool
     driver: str | None
+    fabrics: frozenset[str]  # rows of fabrics.csv that it is made for; empty: plain networking and accelerators
+    has_parallel_client: bool  # packages of the parallel file system's client are known for it
     preference: int  # the lowest is taken where several fit
     confidence: str
     sources: str

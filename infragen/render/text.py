@@ -1,7 +1,7 @@
 """The plan as a screen of text: what was chosen, why, what it costs, and what would change it."""
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import click
 
@@ -87,8 +87,10 @@ def group(plan: Plan) -> str:
     return f"{choice.scope}, {size}, updates {choice.update_type} (surge {choice.max_surge}, unavailable {choice.max_unavailable})"
 
 
-def explain(plan: Plan, subject: str | None, alternative: str | None) -> str:
+def explain(plan: Plan, subject: str | None, alternative: str | None, also: Collection[str] = ()) -> str:
     """Why a choice, and why not an alternative. Without a subject: all decisions with everything rejected.
+
+    ``also``: other names of the alternative, such as the machine types that have an accelerator.
 
     Raises KeyError for a subject or an alternative that the plan does not know; its text says what it knows.
     """
@@ -100,16 +102,25 @@ def explain(plan: Plan, subject: str | None, alternative: str | None) -> str:
     text, decision = subjects[subject]
     if alternative is None:
         return _explained(subject, text, decision)
-    wanted = alternative.casefold()
-    gone = [one for one in decision.rejected if wanted in one.candidate.casefold()]
-    behind = [one for one in decision.alternatives if wanted in one.candidate.casefold()]
-    if wanted in text.casefold() and not behind:
+    wanted = [_letters(name) for name in (alternative, *also)]
+    gone = [one for one in decision.rejected if _names(one.candidate, wanted)]
+    behind = [one for one in decision.alternatives if _names(one.candidate, wanted)]
+    if _names(text, wanted[:1]):
         return f"{subject}: {text}\n" + "".join(f"  {one.rule} {one.text}\n" for one in decision.because)
     if not gone and not behind:
         raise KeyError(f"`{alternative}` was not a candidate for {subject}")
     lines = [f"{one.candidate} was rejected by {one.rule} {_name(one.rule)}: {one.because}" for one in gone]
     lines += [f"{one.candidate} would do, and ranked behind the choice: {one.because}" for one in behind]
     return "\n".join(lines) + "\n"
+
+
+def _names(candidate: str, wanted: list[str]) -> bool:
+    return any(name in _letters(candidate) for name in wanted)
+
+
+def _letters(name: str) -> str:
+    """A name without case and separators, so that the descriptor's spelling finds the product's."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def decisions(plan: Plan) -> dict[str, tuple[str, Decision[object]]]:

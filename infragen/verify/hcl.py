@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 import tree_sitter_hcl
 from tree_sitter import Language, Node, Parser
 
-from infragen.diagnostics import Diagnostic
+from infragen.diagnostics import Diagnostic, Span
 from infragen.verify import layout, locate
 from infragen.verify.model import (
     Access,
@@ -43,6 +43,8 @@ _PLAIN = re.compile(
     |(?P<reference>[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)+)""",
     re.VERBOSE,
 )
+MAX_DEPTH = 100  # brackets open at once, V001
+_BRACKET = re.compile(r"[\[\](){}]")
 _WORDS = {b"true": True, b"false": False, b"null": None}
 _ESCAPE = re.compile(r'\\(?:([nrt"\\])|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8}))|(\$\$|%%)(?=\{)')
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
@@ -64,6 +66,11 @@ def parse(path: str, text: str) -> tuple[File, tuple[Diagnostic, ...]]:
     source = text.removeprefix("\ufeff").encode(errors="replace")
     root = _tree(source)
     file = File(path, source, Body({}, ()))
+    deep = _too_deep(text)
+    if deep is not None:
+        line = text.count("\n", 0, deep) + 1
+        help = f"keep it below {MAX_DEPTH} levels"
+        return file, (layout.SYNTAX.error("nested too deeply", Span(path, line), help=help),)
     if root.has_error:
         return file, locate.errors(file, _tree)
     found = layout.errors(file, root)
@@ -71,6 +78,16 @@ def parse(path: str, text: str) -> tuple[File, tuple[Diagnostic, ...]]:
         return file, found
     body = next((child for child in root.named_children if child.type == "body"), None)
     return File(path, source, _Reader(source).body(body)), ()
+
+
+def _too_deep(text: str) -> int | None:
+    """Where brackets are open more than `MAX_DEPTH` deep: deeper than anybody writes, and than recursion reaches."""
+    depth = 0
+    for match in _BRACKET.finditer(text):
+        depth += 1 if match[0] in "([{" else -1
+        if depth > MAX_DEPTH:
+            return match.start()
+    return None
 
 
 class _Reader:
