@@ -1,14 +1,12 @@
 """Sizing a descriptor over all machines is quick: measured against a plain loop on the same computer."""
 
-import time
-from collections.abc import Callable
-
 from infragen.decide.sizing.facts import SizingFacts
 from infragen.decide.sizing.node import node_of
 from infragen.decide.sizing.serving import ServeNeed, size_serving
 from infragen.decide.sizing.shape import from_card
 from infragen.decide.sizing.training import TrainNeed, size_training
 from infragen.facts.load import Catalog
+from tests.clock import loops
 
 CATALOG = Catalog()
 FACTS = SizingFacts(CATALOG)
@@ -20,31 +18,12 @@ NODES = [
 ]
 
 
-def loop() -> None:
-    """About 1 ms of plain Python on a computer of 2024."""
-    total = 0.0
-    for number in range(20_000):
-        total += number * 0.5
-
-
-def least_s(work: Callable[[], object], repeats: int = 7) -> float:
-    """The quickest of several runs: what the work takes when nothing else disturbs."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
 def test_serving_over_all_machines() -> None:
     need = ServeNeed(input_tokens=2000, output_tokens=500, max_context_tokens=8192, requests_per_second=4,
                      ttft_ms=1500, tpot_ms=50, precision="fp8")  # fmt: skip
-    taken = least_s(lambda: [size_serving(SHAPE, need, node, FACTS) for node in NODES])
-    assert taken < 20 * least_s(loop)
+    assert loops(lambda: [size_serving(SHAPE, need, node, FACTS) for node in NODES]) < 20
 
 
 def test_training_over_all_machines() -> None:
     need = TrainNeed(tokens=200e9, deadline_s=21 * 86_400.0, sequence_length=8192, global_batch_tokens=4e6)
-    taken = least_s(lambda: [size_training(SHAPE, need, node, FACTS) for node in NODES])
-    assert taken < 50 * least_s(loop)
+    assert loops(lambda: [size_training(SHAPE, need, node, FACTS) for node in NODES]) < 50

@@ -219,7 +219,8 @@ def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupCh
             has_autoscaler=has_autoscaler,
             signal=signal,
             target=target,
-            scales_in=asked.capacity in SPARE,
+            scales_in=asked.capacity in SPARE
+            and signal != "gpu-utilization",  # a busy GPU says little, an idle one less
             update_type=update,
             max_surge=surge,
             max_unavailable=unavailable,

@@ -62,6 +62,16 @@ NETWORK = declare(
     """,
     source="https://docs.cloud.google.com/vpc/docs/vpc",
 )
+UNSPLIT = declare(
+    "N006",
+    "split-not-passed",
+    """Say when a model is laid over several accelerators and the program is not told.
+
+    Why: a serving engine uses one accelerator unless it is told otherwise; the others are paid for and idle.
+    Example: a plan with two accelerators per replica and a command without `--tensor-parallel-size` is a warning.
+    """,
+    source="https://docs.vllm.ai/en/latest/serving/parallelism_scaling.html",
+)
 DEFAULT_RANGE = "10.20.0.0/16"
 WIDE_RANGE = "10.16.0.0/12"  # where a group has more machines than the default's first subnet has addresses
 FILE_SYSTEM_MTU = 8896  # what the vendor advises for file systems over the network
@@ -205,6 +215,7 @@ def _plan(
     largest = group_decision.choice.max_size + group_decision.choice.max_surge
     network = _network(need, fit, stored, largest)
     estimated = estimate.estimate(need, best, ranked, stored, serving, network.choice, diags)
+    _check_split(need, fit, diags)
     is_lowered = fit.machine.accelerator is None or fit.machine.accelerator.kind == "gpu"
     if not is_lowered:
         diags.add(
@@ -238,6 +249,17 @@ def _plan(
         data_source=workload.data.source if workload.data else None,
         is_lowered=is_lowered,
     )
+
+
+def _check_split(need: Need, fit: Fit, diags: Diagnostics) -> None:
+    run, degree = need.workload.run, fit.tensor_parallel * fit.pipeline_parallel
+    if need.workload.task != "serve" or run is None or not run.container or degree == 1:
+        return
+    if not any("parallel" in word for word in run.command or ()):
+        message = f"a replica spans {degree} accelerators, and the command does not say so"
+        label = f"tensor parallel {fit.tensor_parallel}, pipeline parallel {fit.pipeline_parallel}"
+        help = f'with vLLM add `--tensor-parallel-size, "{fit.tensor_parallel}"` to `run.command`'
+        diags.add(UNSPLIT.warning(message, need.workload.at("run.command"), label, help))
 
 
 def _mounts_parallel(stored: tuple[Decision[StorageChoice], ...]) -> bool:

@@ -76,8 +76,8 @@ def misplaced_section(w: Workload) -> Iterator[Finding]:
         yield Finding("limits.usd_total", "`usd_total` does not belong to the task `serve`", "serving has no end", help)
     for key in ("autoscale", "heal"):
         if w.task != "serve" and getattr(w.group, key) is not None:
-            label = "only a service is scaled and probed"
-            yield Finding(f"group.{key}", f"`{key}` does not belong to the task `{w.task}`", label, f"remove `{key}`")
+            message, label = f"`{key}` has no effect on the task `{w.task}`", "only a service is scaled and probed"
+            yield Finding(f"group.{key}", message, label, f"remove `{key}`", Severity.WARNING)
 
 
 @check("D041", "missing-model")
