@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from infragen import emit, lower
 from infragen.decide.model import Program, ServingChoice
-from infragen.diagnostics import Diagnostics, Severity
+from infragen.diagnostics import CATALOGUE, Diagnostics, Severity
 from infragen.lower import names
 from infragen.lower.knowledge import know
-from tests.lower.plans import PLANS, future_reservation, rdma, serve, train
+from tests.lower.plans import PLANS, future_reservation, rdma, serve, store, train
 from tests.terraform.command import TerraformError
 
 TEMPLATES = emit.load_templates()
@@ -181,6 +181,14 @@ REFUSED = {
     "bulk on demand": ("N103", _group(train(), all_or_nothing=True)),
     "autoscaler of flex-start": ("N103", _capacity(serve(), model="flex-start", run_for_s=3600)),
     "requests without a door": ("N104", replace(serve(), serving=ServingChoice("none", 8000, "/health", 60, 60))),
+    "key on a basic file share": (
+        "N106",
+        replace(
+            serve(),
+            kms_key="projects/k/locations/r/keyRings/r/cryptoKeys/k",
+            storage=(store("home", "filestore-basic-hdd", "/home", capacity_gib=1024),),
+        ),
+    ),
     "booking without an end": ("N105", _capacity(future_reservation(), end=None)),
 }
 
@@ -191,6 +199,49 @@ def test_what_cannot_be_lowered_has_a_code_and_a_help(case):
     found = lower.check(plan)
     assert [one.code for one in found] == [code]
     assert found[0].severity is Severity.ERROR and found[0].why
+
+
+def test_every_finding_knows_the_place_it_is_about():
+    assert set(lower.PATHS) == {code for code in CATALOGUE if code.startswith("N1")}
+
+
+@pytest.mark.parametrize("name", ["future_reservation", "submitted", "calendar"])
+def test_no_machine_starts_before_the_booked_window(name):
+    files, stack = files_of(name), lower.run(PLANS[name]())
+    assert str(stack.compute.group.size) == "var.machines"
+    machines = next(one for one in stack.variables if one.name == "machines")
+    assert (machines.default, machines.value) == (0, None)
+    assert "values = [google_compute_future_reservation.main.reservation_name]" in files["main.tf"]
+    assert "-var='machines=8'" in files["README.md"]
+
+
+def test_a_submitted_booking_is_guarded_only_where_that_is_asked_for():
+    plan = PLANS["submitted"]()
+    for protected in (True, False):
+        text = emit.run(lower.run(replace(plan, deletion_protection=protected)), TEMPLATES, Diagnostics())
+        assert ("prevent_destroy = true" in text["capacity.tf"]) == protected
+        assert "deletion_policy" in text["capacity.tf"] and '"ABANDON"' in text["capacity.tf"]
+        assert "terraform state rm google_compute_future_reservation.main" in text["README.md"]
+
+
+@pytest.mark.parametrize("workload", ["google-chat", "my-g00gle", "goog1e", "gogle"])
+def test_bucket_names_avoid_the_word_that_the_service_refuses(workload):
+    found = names.cloud(workload, "weights", "google_storage_bucket")
+    assert not re.search(r"g[o0]+g+[l1i]+e", found)
+    assert found != names.cloud(workload + "x", "weights", "google_storage_bucket")
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_no_variable_of_the_readme_is_outranked_by_a_file(name):
+    """Terraform ranks an exported TF_VAR_… below terraform.tfvars and *.auto.tfvars."""
+    files = files_of(name)
+    written = set(re.findall(r"^(\w+)\s*=", files["terraform.tfvars"], re.MULTILINE)) | {"image"}
+    assert not written & set(re.findall(r"TF_VAR_(\w+)", files["README.md"]))
+
+
+def test_rules_of_the_request_filter_have_short_descriptions():
+    texts = re.findall(r'^    description = "(.*)"$', files_of("external")["serving.tf"], re.MULTILINE)
+    assert texts and all(len(text) <= 64 for text in texts)
 
 
 def test_following_the_help_for_the_range_works():

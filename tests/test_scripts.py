@@ -37,6 +37,7 @@ case "${0##*/}" in
   cos-extensions) exit 1 ;;
 esac
 """
+LAYOUT = "WORKLOAD_TENSOR_PARALLEL=2\nWORKLOAD_PIPELINE_PARALLEL=1\nWORKLOAD_REPLICAS_PER_NODE=4"
 METADATA = "http://metadata.google.internal/computeMetadata/v1/instance/"
 PROCESS_TEXT = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40
@@ -97,10 +98,11 @@ class Machine:
         self.folder = folder
         (folder / "answers").mkdir(parents=True)
         (folder / "bin").mkdir()
-        tools = ["docker", "gcsfuse", "mount", "mountpoint", "modprobe", "blkid", "mkdir", "sleep"]
+        tools = ["docker", "gcsfuse", "mount", "mountpoint", "modprobe", "blkid", "mkdir", "sleep", "mount.nfs"]
         for name, text in ({"curl": CURL} | dict.fromkeys(tools, RECORDER)).items():
             (folder / "bin" / name).write_text(text, encoding="utf-8")
             (folder / "bin" / name).chmod(0o755)
+        self.attribute("workload-layout", LAYOUT)
 
     def answer(self, address, text):
         name = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in address)
@@ -147,7 +149,7 @@ def test_arguments_and_variables_arrive_as_they_are(tmp_path_factory, words, val
     assert started[image + 1 :] == words
     flags = started[:image]
     given_values = [flags[index + 1] for index, flag in enumerate(flags) if flag == "--env"]
-    assert given_values == [f"{name}={value}" for name, value in env]
+    assert given_values == LAYOUT.split("\n") + [f"{name}={value}" for name, value in env]
 
 
 def test_secrets_go_by_the_environment_and_never_by_arguments(machine):
@@ -187,12 +189,14 @@ def test_ranks_follow_the_sorted_names(machine, own, rank, zonal):
         "workload-mounts": "nfs 10.0.0.2:/dataset /mnt/dataset vers=3\nfolder /mnt/dataset/checkpoints /mnt/checkpoints -",
     }.items():  # fmt: skip
         machine.attribute(name, text)
+    leaving = [("tune-70b-0000", "DELETING"), ("tune-70b-zzzz", "ABANDONING")]
     listing = ",\n".join(
-        f'    {{\n      "instance": "https://www.googleapis.com/compute/v1/projects/ml/zones/europe-west4-b/instances/{one}"\n    }}'
-        for one in MEMBERS
+        f'    {{\n      "instance": "https://www.googleapis.com/compute/v1/projects/ml/zones/europe-west4-b/instances/{one}",\n'
+        f'      "currentAction": "{action}"\n    }}'
+        for one, action in [*((one, "NONE") for one in MEMBERS), *leaving]
     )
     machine.answer(
-        f"https://compute.googleapis.com/compute/v1/{GROUP}/listManagedInstances?maxResults=500&fields=managedInstances(instance)",
+        f"https://compute.googleapis.com/compute/v1/{GROUP}/listManagedInstances?maxResults=500&fields=managedInstances(instance,currentAction)",
         f'{{\n  "managedInstances": [\n{listing}\n  ]\n}}\n',
     )
     result = machine.run(scripts_of(train())["run.sh"])

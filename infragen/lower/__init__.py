@@ -1,5 +1,5 @@
 """From the plan to the Terraform blocks that carry it out."""
 
-from infragen.lower.stage import check, run
+from infragen.lower.stage import PATHS, check, run
 
-__all__ = ["check", "run"]
+__all__ = ["PATHS", "check", "run"]

@@ -274,6 +274,7 @@ class FutureReservation(Named, frozen=True, kw_only=True):
     reservation_mode: Literal["DEFAULT", "CALENDAR"]
     planning_status: Literal["DRAFT", "SUBMITTED"]
     shared_with: tuple[str, ...]
+    is_guarded: bool
 
 
 class ResizeRequest(Named, frozen=True, kw_only=True):
@@ -410,9 +411,9 @@ class InstanceGroup(Named, frozen=True, kw_only=True):
     zones: Expression | None
     shape: str | None
     template: Expression
-    size: int | None  # None: the autoscaler or a resize request decides
+    size: int | Expression | None  # None: the autoscaler or a resize request decides
     size_because: Because
-    stopped: int
+    stopped: int | Expression
     port: tuple[str, int] | None
     healing: Healing | None
     update: UpdatePolicy
@@ -428,10 +429,11 @@ class Autoscaler(Named, frozen=True, kw_only=True):
 
     location: tuple[str, Expression]
     group: Expression
-    min_size: int
+    min_size: int | Expression
     max_size: int
     cooldown_s: int
     scales_in: bool
+    scaling_mode: str | Expression
     signal: Literal["cpu", "metric", "load-balancing"]
     target: float
     metric: str | None = None
@@ -551,7 +553,7 @@ class AlertPolicy(Resource, frozen=True, kw_only=True):
     title: str
     filter: Text
     comparison: Literal["COMPARISON_GT", "COMPARISON_LT"]
-    threshold: float
+    threshold: float | Expression
     duration_s: int
     aligner: str
     reducer: str | None
@@ -585,6 +587,7 @@ class Boot(Struct, frozen=True, kw_only=True):
     has_container: bool
     has_command: bool
     has_env: bool
+    has_layout: bool  # the program is told how the model lies on the machine
     restart: Literal["always", "on-failure"]
     has_accelerators: bool
     is_training: bool
@@ -632,6 +635,7 @@ class Guide(Struct, frozen=True, kw_only=True):
     guards: tuple[str, ...]
     limits: tuple[str, ...]
     figures: tuple[tuple[str, str], ...]
+    environment: tuple[tuple[str, str, str], ...] = ()  # variable, value, what it means
 
 
 class Stack(Struct, frozen=True, kw_only=True):

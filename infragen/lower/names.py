@@ -36,7 +36,8 @@ def cloud(workload: str, meaning: str = "", kind: str = "default", reserve: int 
     """Name in the cloud: workload and meaning, within the limit of the kind minus ``reserve`` characters.
 
     A name that is too long keeps its beginning and ends in a hash of all of it; the same input gives the same name anywhere.
-    One that is too short is padded with the hash. Kinds are keys of ``name_limits`` in the data file.
+    One that is too short is padded with the hash; words that the kind refuses give way to a hash of the name. Kinds are
+    keys of ``name_limits`` in the data file.
 
     >>> cloud("chat", "weights")
     'chat-weights'
@@ -46,6 +47,9 @@ def cloud(workload: str, meaning: str = "", kind: str = "default", reserve: int 
     limits = know("name_limits")
     limit = limits.get(kind, limits["default"]) - reserve
     full = "-".join(part for part in (workload, meaning) if part)
+    refused = know("name_refused").get(kind)
+    if refused:
+        full = re.sub(refused, "x" + _digest(full)[1:], full)
     if len(full) > limit:
         return _with_hash(full, limit)
     if len(full) < know("name_minimum").get(kind, 0):

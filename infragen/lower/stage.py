@@ -4,6 +4,8 @@ Takes a `Plan`. Gives a `Stack`, which needs nothing else to be written. Promise
 stack; addresses and names depend on meaning alone; no text of the user's becomes an expression.
 """
 
+from collections.abc import Mapping
+
 from infragen.decide.model import Plan
 from infragen.diagnostics import Diagnostic
 from infragen.lower.gce import (
@@ -28,6 +30,15 @@ from infragen.lower.model import MonitoringPart, Output, Settings, Stack, Variab
 PROJECT_PATTERN = "^[a-z][-a-z0-9]{4,28}[a-z0-9]$"
 REGION_PATTERN = "^[a-z]+-[a-z]+[0-9]+$"
 ZONE_PATTERN = "^[a-z]+-[a-z]+[0-9]+-[a-z]$"
+PATHS: Mapping[str, str] = {
+    "N101": "network.range",
+    "N102": "run",
+    "N103": "group",
+    "N104": "group.autoscale.signal",
+    "N105": "capacity.start",
+    "N106": "security.kms_key",
+}
+"""Code of a finding of `check` -> the dotted path of the descriptor that it is about."""
 
 
 def check(plan: Plan) -> tuple[Diagnostic, ...]:

@@ -69,11 +69,24 @@ def lower(context: Context, stores: tuple[Lowered, ...]) -> Boot:
         has_container=bool(program and program.container),
         has_command=bool(program and program.command),
         has_env=bool(program and program.env),
+        has_layout=bool(program) and bool(layout(context)),
         restart="always" if context.plan.task == "serve" else "on-failure",
         has_accelerators=context.has_gpus,
         is_training=context.is_training and context.machine.nodes > 1,
         has_secrets=bool(program and program.secrets),
         installs_agent=context.has_gpus,
+    )
+
+
+def layout(context: Context) -> tuple[tuple[str, str, str], ...]:
+    """How the model lies on the machines, as variables of the program: name, value, meaning."""
+    machine = context.machine
+    if not context.has_gpus or not context.has_model:
+        return ()
+    return (
+        ("WORKLOAD_TENSOR_PARALLEL", str(machine.tensor_parallel), "accelerators that share every layer"),
+        ("WORKLOAD_PIPELINE_PARALLEL", str(machine.pipeline_parallel), "groups of layers, one after the other"),
+        ("WORKLOAD_REPLICAS_PER_NODE", f"{machine.replicas_per_node:g}", "copies of the model per machine"),
     )
 
 
@@ -115,6 +128,8 @@ def metadata(context: Context, boot: Boot) -> dict[str, Value]:
         found["workload-command"] = lines([line(word) for word in program.command])
     if program and program.env:
         found["workload-env"] = lines([line(f"{name}={value}") for name, value in program.env])
+    if boot.has_layout:
+        found["workload-layout"] = lines([f"{name}={value}" for name, value, _ in layout(context)])
     if program and program.secrets:
         found["workload-secrets"] = lines([join(f"{name} ", secret_path(secret)) for name, secret in program.secrets])
     if boot.is_training:

@@ -18,6 +18,7 @@ from infragen.lower.model import (
     Variable,
 )  # fmt: skip
 
+FUTURE_RESERVATION = "google_compute_future_reservation"
 FIRST_RUN = "run-1"
 RUN_PATTERN = "^[a-z]([-a-z0-9]{0,18}[a-z0-9])?$"
 
@@ -41,6 +42,8 @@ TERMS = {
     "flex-start": Terms("FLEX_START", False, "DELETE", "NO_RESERVATION"),
 }
 BOUND = Terms("RESERVATION_BOUND", False, "DELETE", "SPECIFIC_RESERVATION")
+BOOKED_AHEAD = frozenset({"future-reservation", "calendar"})  # models that are asked for with a window of time
+MACHINES = Expression("var.machines")
 WAITING = frozenset({"flex-start"})  # models whose machines come when they can be had
 
 
@@ -90,6 +93,8 @@ def affinity(context: Context) -> Affinity | None:
     value: Text = f"projects/{owner}/reservations/{name}" if owner else name
     if context.capacity.creates and context.capacity.model == "reservation":
         value = Expression(f"google_compute_reservation.main[{literal(context.zone)}].name")
+    elif waits_for_window(context):
+        value = Expression(f"{FUTURE_RESERVATION}.main.reservation_name")
     return Affinity(type=found, values=(value,))
 
 
@@ -103,6 +108,11 @@ def reserved_machine(context: Context) -> ReservedMachine:
         accelerators=attached,
         local_ssds=machine.local_ssd_count,
     )
+
+
+def waits_for_window(context: Context) -> bool:
+    """Whether the machines can only come once a request of this stack is approved and its window is open."""
+    return context.capacity.creates and context.capacity.model in BOOKED_AHEAD
 
 
 def lower(context: Context) -> CapacityPart | None:
@@ -145,19 +155,19 @@ def _reservations(context: Context) -> tuple[Reservation, ...]:
 
 def _future_reservation(context: Context) -> FutureReservation | None:
     capacity = context.capacity
-    if capacity.model not in ("future-reservation", "calendar") or not capacity.creates:
+    if not waits_for_window(context):
         return None
     status = (
-        "Submitted: a purchase. It cannot be taken back once approved, so nothing here destroys it."
+        "Submitted: a purchase. It cannot be taken back once approved: a destroy here forgets it, and it stays booked."
         if capacity.submit
         else "A draft: nothing is asked for or paid until `capacity.submit` is true."
     )
     return FutureReservation(
-        type="google_compute_future_reservation",
+        type=FUTURE_RESERVATION,
         name="main",
         because=(*because(context.plan.capacity.because), *comment(status)),
         provider="google-beta",
-        cloud_name=context.name(kind="google_compute_future_reservation"),
+        cloud_name=context.name(kind=FUTURE_RESERVATION),
         zone=context.zone,
         reservation_name=reservation_name(context),
         count=max(context.group.size, context.group.max_size),
@@ -167,6 +177,7 @@ def _future_reservation(context: Context) -> FutureReservation | None:
         reservation_mode="CALENDAR" if capacity.model == "calendar" else "DEFAULT",
         planning_status="SUBMITTED" if capacity.submit else "DRAFT",
         shared_with=capacity.shared_with,
+        is_guarded=capacity.submit and context.plan.deletion_protection,
         depends_on=APIS_READY,
     )
 
@@ -212,7 +223,9 @@ def group_reference(context: Context, attribute: str = "id") -> Expression:
 
 
 def variables(context: Context) -> tuple[Variable, ...]:
-    """The variable that starts a new run, where machines come through a resize request."""
+    """What starts the machines: a new run, where they come through a resize request, or their number, once a window opens."""
+    if waits_for_window(context):
+        return (_machines(context),)
     if not uses_resize_request(context):
         return ()
     return (
@@ -225,6 +238,27 @@ def variables(context: Context) -> tuple[Variable, ...]:
             error="run_id starts with a letter and takes lower-case letters, digits and dashes, at most 20.",
         ),
     )
+
+
+def _machines(context: Context) -> Variable:
+    group = context.group
+    most = group.max_size if group.has_autoscaler else group.size
+    text = f"Machines to run: 0 until the booked window opens, then {window_size(context)}."
+    if group.has_autoscaler:
+        text = f"Fewest machines to run: 0 keeps the autoscaler off until the booked window opens, then {window_size(context)}."
+    return Variable(
+        name="machines",
+        type="number",
+        description=text,
+        default=0,
+        condition=Expression(f"var.machines >= 0 && var.machines <= {most} && floor(var.machines) == var.machines"),
+        error=f"machines is a whole number from 0 to {most}.",
+    )
+
+
+def window_size(context: Context) -> int:
+    """Machines to start with when the window opens."""
+    return context.group.min_size if context.group.has_autoscaler else context.group.size
 
 
 def placement(context: Context) -> PlacementPolicy | None:

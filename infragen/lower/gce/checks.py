@@ -3,6 +3,7 @@
 from infragen.diagnostics import Diagnostic, declare
 from infragen.lower.gce import capacity
 from infragen.lower.gce.context import Context
+from infragen.lower.knowledge import know
 
 REQUEST_SIGNALS = frozenset({"load-balancing", "requests"})
 
@@ -38,11 +39,22 @@ NO_WINDOW = declare(
     """,
     source="https://docs.cloud.google.com/compute/docs/instances/future-reservations-overview",
 )
+KEY_NOT_TAKEN = declare(
+    "N106",
+    "key-not-taken",
+    """A key of your own is asked for only where every store can be encrypted with it.
+
+    Why: the basic tiers of file shares are encrypted with Google's keys alone; the API refuses the share at apply, and
+    leaving the key out would break the promise that the key makes.
+    Example: `security.kms_key` with a home on `filestore`, tier `basic-hdd`, is refused.
+    """,
+    source="https://docs.cloud.google.com/filestore/docs/cmek",
+)
 
 
 def check(context: Context) -> list[Diagnostic]:
     """The contradictions of this plan."""
-    return [*_group(context), *_signal(context), *_window(context)]
+    return [*_group(context), *_signal(context), *_window(context), *_key(context)]
 
 
 def _group(context: Context) -> list[Diagnostic]:
@@ -83,3 +95,17 @@ def _window(context: Context) -> list[Diagnostic]:
         return []
     names = " and ".join(f"`capacity.{name}`" for name in missing)
     return [NO_WINDOW.error(f"{names} missing for {booking.model} capacity", help=f"give {names}")]
+
+
+def _key(context: Context) -> list[Diagnostic]:
+    if context.plan.kms_key is None:
+        return []
+    refusing = know("tiers", "without_kms")
+    return [
+        KEY_NOT_TAKEN.error(
+            f"{one.choice.service.product} {one.choice.service.tier} for {one.choice.purpose} takes no key of your own",
+            help=f"give the store for {one.choice.purpose} another tier or service, or leave `security.kms_key` out",
+        )
+        for one in context.stores
+        if one.choice.service.tier in refusing
+    ]

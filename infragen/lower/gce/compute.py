@@ -1,17 +1,19 @@
 """The machines: instance template, managed instance group, autoscaler, and the health check that heals."""
 
+import re
 from typing import Literal
 
 from infragen.lower import names
 from infragen.lower.gce import capacity, network
 from infragen.lower.gce.boot import metadata
-from infragen.lower.gce.context import ACCOUNT_EMAIL, APIS_READY, Context, because
+from infragen.lower.gce.context import ACCOUNT_EMAIL, APIS_READY, Context, because, comment
 from infragen.lower.gce.image import BOOT_IMAGE
 from infragen.lower.gce.storage import Lowered
 from infragen.lower.hcl import Expression
 from infragen.lower.knowledge import know
 from infragen.lower.model import (
     Autoscaler,
+    Because,
     Boot,
     BootDisk,
     ComputePart,
@@ -97,9 +99,9 @@ def _group(
         zones=Expression("var.zones") if regional else None,
         shape=_shape(context) if regional else None,
         template=template.get("self_link_unique"),
-        size=None if decided_elsewhere else group.size,
-        size_because=context.group_reasons("size"),
-        stopped=group.stopped,
+        size=None if decided_elsewhere else _size(context),
+        size_because=_size_reasons(context),
+        stopped=_stopped(context),
         port=(PORT_NAME, serving.port) if serving else None,
         healing=Healing(
             health_check=health_check.get(),
@@ -108,7 +110,7 @@ def _group(
         )
         if health_check
         else None,
-        update=_update(context),
+        update=update_policy(context),
         on_failure="DO_NOTHING" if waits_for_capacity else "REPAIR",
         updates_on_repair=group.update_type == "proactive",
         is_all_or_nothing=all_or_nothing,
@@ -125,7 +127,30 @@ def _shape(context: Context) -> str:
     return "BALANCED" if context.has_gpus else "EVEN"
 
 
-def _update(context: Context) -> UpdatePolicy:
+def _size(context: Context) -> int | Expression:
+    return capacity.MACHINES if capacity.waits_for_window(context) else context.group.size
+
+
+def _stopped(context: Context) -> int | Expression:
+    stopped = context.group.stopped
+    if not stopped or not capacity.waits_for_window(context):
+        return stopped
+    return Expression(f"var.machines > 0 ? {stopped} : 0")
+
+
+def _size_reasons(context: Context) -> Because:
+    """Why this many; a reason that speaks of another number stays in the README."""
+    size = context.group.size
+    found = context.group_reasons("size")
+    if not re.search(rf"(?<![\d.,]){size:,}(?![\d.,])", " ".join(found)):
+        found = comment(f"{size:,} machines to start with")
+    if capacity.waits_for_window(context):
+        found += comment("None before the booked window opens: until then nothing could hold them.")
+    return found
+
+
+def update_policy(context: Context) -> UpdatePolicy:
+    """How a new template reaches the machines; those that had to be waited for keep running whatever comes."""
     group = context.group
     step = len(context.zones) if context.is_regional else 1
     redistribution = None
@@ -189,6 +214,10 @@ def _autoscaler(context: Context) -> Autoscaler:
         case _:
             signal = "cpu"
     regional = context.is_regional
+    min_size: int | Expression = group.min_size
+    mode: str | Expression = "ON" if group.scales_in else "ONLY_SCALE_OUT"
+    if capacity.waits_for_window(context):
+        min_size, mode = capacity.MACHINES, Expression(f'var.machines > 0 ? "{mode}" : "OFF"')
     return Autoscaler(
         type="google_compute_region_autoscaler" if regional else "google_compute_autoscaler",
         name=names.local(),
@@ -196,10 +225,11 @@ def _autoscaler(context: Context) -> Autoscaler:
         cloud_name=context.name(),
         location=context.group_location,
         group=capacity.group_reference(context),
-        min_size=group.min_size,
+        min_size=min_size,
         max_size=group.max_size,
         cooldown_s=max(limits["cooldown_min_s"], group.initial_delay_s),
         scales_in=group.scales_in,
+        scaling_mode=mode,
         signal=signal,
         target=target,
         metric=metric,

@@ -23,6 +23,8 @@ from infragen.lower.model import Because
 
 COMMENT_WIDTH = 110  # characters of a comment line, without the mark and its indentation
 TRAINING_TASKS = frozenset({"pretrain", "finetune"})
+MODEL_TASKS = TRAINING_TASKS | {"serve", "batch-inference"}
+JOB_TASKS = TRAINING_TASKS | {"batch-inference", "data-prep"}  # they end, while their machines go on being paid for
 
 PROJECT = Expression("var.project_id")
 REGION = Expression("var.region")
@@ -83,6 +85,19 @@ class Context:
     @property
     def is_training(self) -> bool:
         return self.plan.task in TRAINING_TASKS
+
+    @property
+    def has_model(self) -> bool:
+        return self.plan.task in MODEL_TASKS
+
+    @property
+    def is_job(self) -> bool:
+        return self.plan.task in JOB_TASKS
+
+    @property
+    def needs_machine_traffic(self) -> bool:
+        """Whether the machines talk to each other."""
+        return self.machine.nodes > 1 and (self.is_training or self.machine.replicas_per_node < 1)
 
     @property
     def has_gpus(self) -> bool:

@@ -95,6 +95,11 @@ def _buckets_to_read(context: Context) -> list[str]:
     return sorted(sources)
 
 
+def source_name(bucket: str) -> str:
+    """The second word of the address of the grant on a bucket that content is copied from."""
+    return names.distinct("source", bucket)
+
+
 def _bucket_roles(context: Context, stores: tuple[Lowered, ...]) -> list[Member]:
     read, write = know("roles", "read_objects"), know("roles", "write_objects")
     granted: dict[str, tuple[Text, str]] = {}
@@ -112,7 +117,7 @@ def _bucket_roles(context: Context, stores: tuple[Lowered, ...]) -> list[Member]
             granted[one.bucket.name] = (one.bucket.get("name"), read if is_read else write)
     for bucket in _buckets_to_read(context):
         if bucket not in mounted:
-            granted[names.distinct("source", bucket)] = (bucket, read)
+            granted[source_name(bucket)] = (bucket, read)
     return [
         Member(
             type="google_storage_bucket_iam_member",

@@ -22,13 +22,16 @@ def lower(context: Context) -> MonitoringPart | None:
 
 def _too_few(context: Context) -> AlertPolicy:
     group = context.group
-    least = group.min_size if group.has_autoscaler else group.size
+    least: int | Expression = group.min_size if group.has_autoscaler else group.size
+    title = f"{context.plan.name}: fewer than {least} machines"
+    if capacity.waits_for_window(context):
+        least, title = capacity.MACHINES, f"{context.plan.name}: fewer machines than wanted"
     name = capacity.group_reference(context, "name")
     metric = know("metrics", "group_size")
     return AlertPolicy(
         type="google_monitoring_alert_policy",
         name="group_size",
-        title=f"{context.plan.name}: fewer than {least} machines",
+        title=title,
         filter=join(
             f'metric.type = "{metric}" AND resource.type = "instance_group" AND '
             'resource.labels.instance_group_name = "',

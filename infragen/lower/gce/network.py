@@ -241,7 +241,7 @@ def _service_rules(context: Context) -> tuple[FirewallRule, ...]:
     if serving and serving.expose == "none":
         inside = subnet_range(context)
         rules.append(_rule(context, "requests", "Requests from the VPC", inside, (("tcp", (str(serving.port),)),)))
-    if context.machine.nodes > 1 and (context.is_training or context.machine.replicas_per_node < 1):
+    if context.needs_machine_traffic:
         inside = subnet_range(context)
         rules.append(_rule(context, "machines", "The machines of the workload among themselves", inside, ALL_TRAFFIC))
     if "parallel" in context.kinds and context.network.creates:

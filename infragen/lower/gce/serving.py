@@ -4,9 +4,10 @@ from infragen.lower import names
 from infragen.lower.gce import capacity, network
 from infragen.lower.gce.compute import PORT_NAME
 from infragen.lower.gce.context import APIS_READY, REGION, Context, comment
-from infragen.lower.hcl import Expression
+from infragen.lower.hcl import Expression, join
 from infragen.lower.model import BackendService, FrontDoor, HealthCheck, Named, ServingPart, Variable
 
+DOMAIN_HASH = Expression("substr(sha256(var.domain), 0, 8)")
 DOMAIN_PATTERN = "^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\\\\.)+[a-z]{2,63}$"
 
 
@@ -83,13 +84,23 @@ def _external_door(context: Context) -> FrontDoor:
         url_map=_named(context, "google_compute_url_map"),
         proxy=_named(context, "google_compute_target_https_proxy"),
         rule=_named(context, "google_compute_global_forwarding_rule"),
-        certificate=_named(context, "google_compute_managed_ssl_certificate"),
+        certificate=_certificate(context),
         ssl_policy=_named(context, "google_compute_ssl_policy"),
         security_policy=_named(context, "google_compute_security_policy"),
         region=None,
         scheme="EXTERNAL_MANAGED",
         network=None,
         subnet=None,
+    )
+
+
+def _certificate(context: Context) -> Named:
+    """A certificate per domain: a name that is taken could not be created beside the one it replaces."""
+    return Named(
+        type="google_compute_managed_ssl_certificate",
+        name=names.local(),
+        cloud_name=join(context.name(reserve=9), "-", DOMAIN_HASH),
+        depends_on=APIS_READY,
     )
 
 

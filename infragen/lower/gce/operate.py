@@ -1,0 +1,199 @@
+"""The README's steps once machines are there: watching, rolling out and back, new content, the end of a job, destroying."""
+
+from infragen.lower.gce import capacity
+from infragen.lower.gce.commands import APPLY, OWN_VALUES, apply_with, bucket_url, group, keep
+from infragen.lower.gce.compute import update_policy
+from infragen.lower.gce.context import Context
+from infragen.lower.gce.storage import Lowered
+from infragen.lower.model import Step
+
+SCARCE = {
+    "spot": "spot capacity may be gone when the successor asks for it",
+    "reservation": "others who use the reservation may take the place first",
+    "future-reservation": "others who use the reservation may take the place first",
+    "calendar": "others who use the reservation may take the place first",
+    "on-demand": "the zone may have none left when the successor asks for it",
+}  # why a machine that goes may not come back, per capacity model; flex-start machines are not replaced at all
+
+
+def steps(context: Context, stores: tuple[Lowered, ...], is_guarded: bool) -> tuple[Step, ...]:
+    """Everything after the first apply."""
+    return (
+        _watch_step(context),
+        *_rollout_steps(context),
+        *_replace_steps(context),
+        *_content_steps(context, stores),
+        *_run_steps(context),
+        *_end_steps(context),
+        _destroy_step(context, stores, is_guarded),
+    )
+
+
+def _watch_step(context: Context) -> Step:
+    return Step(
+        title="Look what happens",
+        text="Errors of the group say when quota or stock is missing; the serial log says how a boot went.",
+        commands=(
+            group(context, "describe"),
+            group(context, "list-errors"),
+            f"gcloud compute instances get-serial-port-output MACHINE --zone={context.zones[0]}",
+        ),
+    )
+
+
+def _is_opportunistic(context: Context) -> bool:
+    return update_policy(context).type == "OPPORTUNISTIC"
+
+
+def _rollout_steps(context: Context) -> list[Step]:
+    image = context.image
+    if context.capacity.model in capacity.WAITING:
+        effect = "No running machine changes: the machines of the next run boot it."
+    elif _is_opportunistic(context):
+        effect = "No running machine changes: one boots it when it is replaced, see below."
+    else:
+        effect = "The group replaces its machines by its update policy."
+    path = "projects/PROJECT/global/images/{}"
+    new, good = path.format("NEW-IMAGE"), path.format("LAST-GOOD-IMAGE")
+    if image.rollout == "family-at-plan":
+        text = f"Publish the image into its family; the next apply finds it and makes a new template. {effect}"
+        out = Step(title="Roll out an image", text=text, commands=APPLY)
+    else:
+        intro = "Name the new image, and Terraform makes a new template."
+        if image.rollout == "family-at-boot":
+            intro = (
+                "Publishing an image into the family reaches only machines that are created later; Terraform sees no"
+                " change. To make it the image of all, name it."
+            )
+        text = f"{intro} {effect} {_kept_image(new)}"
+        out = Step(title="Roll out an image", text=text, commands=apply_with(("image", new)))
+    back = Step(
+        title="Roll back an image",
+        text=f"Name the image that worked. {effect} {_kept_image(good)}",
+        commands=apply_with(("image", good)),
+    )
+    return [out, back]
+
+
+def _kept_image(path: str) -> str:
+    return keep(f'image = "{path}"')
+
+
+def _replace_steps(context: Context) -> list[Step]:
+    """Replacing machines by hand; by a command that leaves the group's own update policy as Terraform wrote it."""
+    if context.capacity.model in capacity.WAITING:
+        return []
+    replace = "--minimal-action=replace"
+    if _is_opportunistic(context):
+        text = (
+            "Running machines keep what they booted until they are replaced. To replace all of them now, at once; be sure"
+            f" that the work can be taken up again, and know that {SCARCE[context.capacity.model]}:"
+        )
+        return [
+            Step(
+                title="Replace running machines",
+                text=text,
+                commands=(group(context, "update-instances", "--all-instances", replace),),
+            )
+        ]
+    if context.image.rollout != "family-at-boot":
+        return []
+    text = (
+        "Running machines keep what they booted. Naming an image, as above, replaces them a few at a time; to replace single"
+        f" ones, at once, name them, and know that {SCARCE[context.capacity.model]}:"
+    )
+    command = group(context, "update-instances", "--instances=MACHINE", replace)
+    return [Step(title="Replace single machines", text=text, commands=(command,))]
+
+
+def _content_steps(context: Context, stores: tuple[Lowered, ...]) -> list[Step]:
+    found = []
+    for one in stores:
+        if one.disk:
+            found += _version_steps(context, one.disk.name)
+        if one.bucket and one.bucket.keeps_versions:
+            purpose = one.bucket.name
+            command = f"gcloud storage cp --recursive ./{purpose}/* {bucket_url(context, purpose)}/"
+            text = "Machines read it when they boot. The bucket keeps the version before for 30 days."
+            found.append(Step(title=f"Publish new {purpose}", text=text, commands=(command,)))
+    return found
+
+
+def _version_steps(context: Context, purpose: str) -> list[Step]:
+    """Two applies: first the disk of the new version is there, then machines change over to it."""
+    versions, version = (f"{purpose}_versions", '["v1", "v2"]'), (f"{purpose}_version", "v2")
+    listed, mounted = f"{versions[0]} = {versions[1]}", f'{version[0]} = "{version[1]}"'
+    effect = "The group replaces its machines by its update policy, and the new ones mount it."
+    if _is_opportunistic(context):
+        effect = "Machines that are created from now on mount it."
+    return [
+        Step(
+            title=f"Make a disk of new {purpose}",
+            text=f"Make the snapshot of the new version as above, named v2 instead of v1; then its disk. {keep(listed)}",
+            commands=apply_with(versions),
+        ),
+        Step(
+            title=f"Change over to new {purpose}",
+            text=(
+                f"{effect} To go back, name the version before. {keep(listed, mounted)}"
+                " Remove a version when no machine reads it any more; its guard has to be lifted for that."
+            ),
+            commands=apply_with(versions, version),
+        ),
+    ]
+
+
+def _run_steps(context: Context) -> list[Step]:
+    """Asking again for machines that had to be waited for."""
+    if context.capacity.model not in capacity.WAITING:
+        return []
+    clear = group(context, "resize", "--size=0")
+    stable = group(context, "wait-until", "--stable")
+    gone = "The machines of the run before go first: the ranks of the new one count every machine of the group."
+    if capacity.uses_resize_request(context):
+        text = f"A finished request is not run again; a new name asks again. {gone} " + keep('run_id = "run-2"')
+        commands = (clear, stable, *apply_with(("run_id", "run-2")))
+    else:
+        again = group(context, "resize", f"--size={context.group.size}")
+        text, commands = gone, (clear, stable, again)
+    return [Step(title="Start another run", text=text, commands=commands)]
+
+
+def _end_steps(context: Context) -> list[Step]:
+    """A job that ends leaves its machines behind."""
+    if not context.is_job:
+        return []
+    commands: tuple[str, ...] = (group(context, "resize", "--size=0"),)
+    text = "The machines stay, and are paid for, until they are taken away, whatever the program does. "
+    if context.group.has_autoscaler:
+        commands = (group(context, "update-autoscaling", "--mode=off"), *commands)
+    if context.capacity.run_for_s:
+        text = "The machines are paid for until their run time is over, or they are taken away. "
+    if capacity.uses_resize_request(context):
+        text += "Terraform does not bring them back. Then destroy what is not needed any more."
+    elif capacity.waits_for_window(context):
+        commands = apply_with(("machines", "0"))
+        text += f"The booking is paid to its end all the same. Set `machines = 0` in `{OWN_VALUES}` too; then destroy."
+    else:
+        text += "The next apply of this stack would bring them back: destroy what is not needed any more."
+    return [Step(title="When the job is done", text=text, commands=commands)]
+
+
+def _destroy_step(context: Context, stores: tuple[Lowered, ...], is_guarded: bool) -> Step:
+    """What must go or be let go of by hand, then the rest; guards are lifted first."""
+    text, commands = "", list[str]()
+    if is_guarded:
+        text = (
+            "What is guarded stops a destroy, and nothing changes. Set `security.deletion_protection: false` in the"
+            " descriptor, write the output again, and apply it: that alone lifts the guards."
+        )
+        commands += APPLY
+    buckets = [one.bucket.name for one in stores if one.bucket]
+    if buckets:
+        text += " A bucket that still holds objects refuses to go: these commands delete each with all that is in it, for good."
+        commands += [f"gcloud storage rm --recursive --all-versions {bucket_url(context, one)}" for one in buckets]
+    booked = capacity.lower(context)
+    if booked and booked.future_reservation and context.capacity.submit:
+        text += " The submitted booking stays, and is paid for: Terraform only forgets it."
+        commands.append(f"terraform state rm {booked.future_reservation.address}")
+    return Step(title="Destroy", text=text.strip(), commands=(*commands, "terraform destroy"))

@@ -1,0 +1,271 @@
+"""The README's steps up to and including the first machines, in order, with exact commands."""
+
+import shlex
+
+from infragen.decide.model import StorageChoice
+from infragen.lower.gce import capacity, iam, network, storage
+from infragen.lower.gce.commands import (
+    APPLY,
+    OWN_VALUES,
+    PROJECT,
+    account,
+    apply_with,
+    bucket_url,
+    group,
+    keep,
+    let_read,
+    ssh,
+)  # fmt: skip
+from infragen.lower.gce.context import Context
+from infragen.lower.gce.storage import Lowered, existing_bucket
+from infragen.lower.knowledge import know, store_kind
+from infragen.lower.model import Step
+
+APIS = "-target=google_project_service.main"
+OWN_BUCKET = "MY-BUCKET"
+FILE_SYSTEMS = frozenset({"nfs", "parallel", "scratch"})  # kinds whose content is copied by a machine that mounts them
+PEERED = frozenset({"parallel", "scratch"})
+
+
+def steps(context: Context, stores: tuple[Lowered, ...]) -> tuple[Step, ...]:
+    """From signing in to machines that have their data."""
+    return (
+        _sign_in_step(context),
+        *_domain_steps(context),
+        *_state_steps(context),
+        Step(title="Get the providers", text="", commands=("terraform init",)),
+        *_network_steps(context),
+        *_image_steps(context),
+        *_key_steps(context),
+        *_content_steps(context, stores),
+        Step(title="Review and apply", text="", commands=APPLY),
+        *_window_steps(context),
+        *_file_steps(context),
+    )
+
+
+def _sign_in_step(context: Context) -> Step:
+    commands = [
+        "gcloud auth login",
+        "gcloud auth application-default login",
+        f'export CLOUDSDK_CORE_PROJECT="{context.plan.project or "MY-PROJECT"}"',
+    ]
+    if context.plan.project is None:
+        commands.append('export TF_VAR_project_id="$CLOUDSDK_CORE_PROJECT"')
+    text = "The first is for the commands of this file, the second for Terraform."
+    return Step(title="Sign in and name the project", text=text, commands=tuple(commands))
+
+
+def _domain_steps(context: Context) -> list[Step]:
+    if not context.plan.serving or context.plan.serving.expose != "external":
+        return []
+    text = (
+        "The certificate is issued for this name, once its A record points at the output `address`. Every plan needs it:"
+        f' write `domain = "chat.example.com"` into `{OWN_VALUES}` to keep it.'
+    )
+    return [Step(title="Name the domain", text=text, commands=('export TF_VAR_domain="chat.example.com"',))]
+
+
+def _state_steps(context: Context) -> list[Step]:
+    """The bucket that holds the state must be there before Terraform starts."""
+    bucket = context.plan.state_bucket
+    if not bucket:
+        return []
+    create = (
+        f"gcloud storage buckets create gs://{bucket} --location={context.plan.location.choice.region.name}"
+        " --uniform-bucket-level-access --public-access-prevention"
+    )
+    text = "Once, if it is not there yet: versions bring back a state that was lost, and nobody else can read it."
+    commands = (create, f"gcloud storage buckets update gs://{bucket} --versioning")
+    return [Step(title="Make the bucket for the state", text=text, commands=commands)]
+
+
+def _network_steps(context: Context) -> list[Step]:
+    if context.network.creates:
+        return []
+    text = "It needs:\n\n" + "\n".join(f"- {one}" for one in _network_needs(context))
+    values = [f"export TF_VAR_{name}='[\"10.0.0.0/23\"]'" for name in network.range_variables(context)]
+    if values:
+        text += f"\n\nName the address ranges that its firewall rules let in, and keep them in `{OWN_VALUES}`:"
+    return [Step(title="Check the network that exists", text=text, commands=tuple(values))]
+
+
+def _network_needs(context: Context) -> list[str]:
+    """What a network that this stack does not create must bring."""
+    is_shared, serving = bool(context.network.host_project), context.plan.serving
+    needs = [
+        "Private Google Access on the subnet, and a way to the internet where packages or images come from outside",
+        f"ingress from {', '.join(know('ranges', 'iap'))} on tcp:{know('ports', 'ssh')} for SSH through Identity-Aware Proxy",
+    ]
+    if serving and serving.expose == "internal":
+        needs.append("an active subnet of purpose `REGIONAL_MANAGED_PROXY` in the region, for the load balancer")
+    if context.kinds & PEERED or (is_shared and "nfs" in context.kinds):
+        needs.append("private services access: a connection to servicenetworking.googleapis.com with a free range")
+    if "parallel" in context.kinds:
+        ports = ", ".join(f"tcp:{port}" for port in know("ports", "parallel"))
+        needs.append(f"ingress from the range of private services access on {ports}, for the file system")
+    if not is_shared:
+        return needs
+    port = serving.port if serving else know("ports", "ssh")
+    if serving or context.group.heals:
+        needs.append(f"ingress from {', '.join(know('ranges', 'health_checks'))} on tcp:{port}, for health checks")
+    if serving and serving.expose == "internal":
+        needs.append(f"ingress from that proxy subnet on tcp:{port}")
+    if serving and serving.expose == "none":
+        needs.append(f"ingress from the subnet on tcp:{port}, for requests")
+    if context.needs_machine_traffic:
+        needs.append("ingress from the subnet on all ports and protocols, for the machines among themselves")
+    needs.append(
+        f"`{know('roles', 'shared_network')}` on the subnet for whoever applies, and for the agent of managed instance groups"
+    )
+    return needs
+
+
+def _image_steps(context: Context) -> list[Step]:
+    """How a family is pinned: its newest image has a name that only the cloud knows."""
+    image = context.image
+    if image.rollout != "pinned" or image.name:
+        return []
+    project = f'"{image.project}"' if image.project else '"$CLOUDSDK_CORE_PROJECT"'
+    find = f'gcloud compute images describe-from-family {image.family} --project={project} --format="value(name)"'
+    text = (
+        "Until an image is named, new machines boot the newest one of the family. Run this once: it keeps the name in a file"
+        " of your own, which Terraform reads with every plan; change the line there to change the image."
+    )
+    command = f'echo "image = \\"projects/"{project}"/global/images/$({find})\\"" >>{OWN_VALUES}'
+    return [Step(title="Pin the image", text=text, commands=(command,))]
+
+
+def _key_steps(context: Context) -> list[Step]:
+    key = context.plan.kms_key
+    if not key:
+        return []
+    agents = know("kms_agents")
+    kinds = ["compute", *sorted(kind for kind in context.kinds if kind in agents)]
+    number = '"$(gcloud projects describe "$CLOUDSDK_CORE_PROJECT" --format="value(projectNumber)")"'
+    grants = [
+        f"gcloud kms keys add-iam-policy-binding {shlex.quote(key)} --role={know('roles', 'kms')}"
+        f' --member="serviceAccount:{agents[kind].replace("PROJECT_NUMBER", "${PROJECT_NUMBER}")}"'
+        for kind in kinds
+    ]
+    text = "Google's service agents encrypt with it; without these grants the first disk or bucket fails."
+    return [Step(title="Let the services use the key", text=text, commands=(f"PROJECT_NUMBER={number}", *grants))]
+
+
+def _content_steps(context: Context, stores: tuple[Lowered, ...]) -> list[Step]:
+    """Content that must be there before machines boot."""
+    found = []
+    for one in stores:
+        if one.bucket and one.bucket.keeps_versions:
+            purpose = one.bucket.name
+            commands = (
+                f"terraform apply -target={one.bucket.address} {APIS}",
+                f"gcloud storage cp --recursive ./{purpose}/* {bucket_url(context, purpose)}/",
+            )
+            text = f"The machines read {purpose} when they boot, so the bucket comes first."
+            found.append(Step(title=f"Upload the {purpose}", text=text, commands=commands))
+    shared = {one.disk.name: one.disk.size_gib for one in stores if one.disk}
+    for decision in context.stores:
+        if decision.choice.purpose in shared:
+            found.append(_snapshot_step(context, decision.choice, storage.FIRST_VERSION))
+    return found
+
+
+def _snapshot_step(context: Context, choice: StorageChoice, version: str) -> Step:
+    """A machine inside the network, without an external address and as the fleet's account, fills what machines will read."""
+    purpose, zone = choice.purpose, context.zones[0]
+    prefix, loader = context.name(purpose, reserve=17), context.name(f"{purpose}-loader")
+    bucket, _ = existing_bucket(choice.source)
+    source = (choice.source or f"gs://{OWN_BUCKET}/{purpose}").rstrip("/")
+    targets = [APIS, "-target=google_service_account.main"]
+    if context.network.creates:
+        targets += ["-target=google_compute_subnetwork.main", "-target=google_compute_firewall.iap_ssh"]
+    if bucket:
+        targets.append(f"-target=google_storage_bucket_iam_member.{iam.source_name(bucket)}")
+    key = context.plan.kms_key
+    disk_key, boot_key = (f" --kms-key={key}", f" --boot-disk-kms-key={key}") if key else ("", "")
+    commands = (
+        "terraform apply " + " ".join(targets),
+        *(() if bucket else (let_read(context, OWN_BUCKET),)),
+        f"gcloud compute disks create {loader} --zone={zone} --size={choice.capacity_gib}GB --type=pd-ssd{disk_key}",
+        f"gcloud compute instances create {loader} --zone={zone} --subnet={_subnet(context)} --no-address"
+        f' --service-account="{account(context)}" --scopes=cloud-platform'
+        f" --disk=name={loader},device-name=content{boot_key}",
+        ssh(
+            context,
+            loader,
+            "sudo mkfs.ext4 -q /dev/disk/by-id/google-content && sudo mount /dev/disk/by-id/google-content /mnt"
+            f" && sudo gcloud storage rsync --recursive {shlex.quote(source)} /mnt && sudo umount /mnt",
+        ),
+        f"gcloud compute instances delete {loader} --zone={zone} --quiet",
+        f"gcloud compute snapshots create {prefix}-{version} --source-disk={loader} --source-disk-zone={zone}"
+        f" --storage-location={context.plan.location.choice.region.name}",
+        f"gcloud compute disks delete {loader} --zone={zone} --quiet",
+    )
+    text = (
+        "The shared disk is made from a snapshot: a machine that exists for an hour fills a disk, which becomes the"
+        " snapshot. Network and account come first, for that machine lives in the one and acts as the other."
+    )
+    return Step(title=f"Make the snapshot of the {purpose}", text=text, commands=commands)
+
+
+def _subnet(context: Context) -> str:
+    """The subnet of the machines as gcloud takes it."""
+    net, region = context.network, context.plan.location.choice.region.name
+    project = net.host_project or PROJECT
+    name = context.name() if net.creates else net.subnetwork or "default"
+    return f"projects/{project}/regions/{region}/subnetworks/{name}"
+
+
+def _window_steps(context: Context) -> list[Step]:
+    """From a request for capacity to machines: approval, the window, and only then their number."""
+    if not capacity.waits_for_window(context):
+        return []
+    name, zone = context.name(kind=capacity.FUTURE_RESERVATION), context.zones[0]
+    show = f"gcloud beta compute future-reservations describe {name} --zone={zone}"
+    submit = (
+        "The request is a draft: nothing is asked for or paid. To submit it, set `capacity.submit: true` in the descriptor,"
+        " write the output again, and apply it. "
+        if not context.capacity.submit
+        else ""
+    )
+    size = capacity.window_size(context)
+    start = (
+        f"From {context.capacity.start} on, once the request is fulfilled. Until then `machines` is 0, for a machine would"
+        f" look for a reservation that is not there. {keep(f'machines = {size}')}"
+    )
+    return [
+        Step(
+            title="Watch the approval",
+            text=f"{submit}Google reviews a submitted request; it is approved when the status says so.",
+            commands=(
+                f'{show} --format="value(status.procurementStatus)"',
+                "terraform apply -refresh-only",
+                "terraform output procurement_status",
+            ),
+        ),
+        Step(title="Start the machines", text=start, commands=apply_with(("machines", str(size)))),
+    ]
+
+
+def _file_steps(context: Context) -> list[Step]:
+    """Content that is copied once machines are there to copy it."""
+    found = []
+    for decision in context.stores:
+        choice = decision.choice
+        if store_kind(choice.service.service) not in FILE_SYSTEMS or choice.purpose not in ("dataset", "weights"):
+            continue
+        source = choice.source or (context.plan.data_source if choice.purpose == "dataset" else None)
+        copy = f"sudo gcloud storage rsync --recursive {shlex.quote(source or f'gs://{OWN_BUCKET}/MY-FOLDER')} {choice.mount}"
+        text = (
+            "From one of the machines, which copies as the account of all machines. The store exists only from the apply on,"
+            " and the machines with it: until the data is there, the program finds an empty folder. Have it fail on that, and it"
+            " is started again every 10 s until the copy is done."
+        )
+        commands = (
+            *(() if source else (let_read(context, OWN_BUCKET),)),
+            group(context, "list-instances"),
+            ssh(context, "MACHINE", copy),
+        )
+        found.append(Step(title=f"Fill the store for {choice.purpose}", text=text, commands=commands))
+    return found
