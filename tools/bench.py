@@ -101,7 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=7)
     runs = parser.parse_args().runs
-    python, infragen = sys.executable, str(Path(sys.executable).parent / "infragen")
+    python, infragen = sys.executable, ("-m", "infragen.cli")
     with tempfile.TemporaryDirectory() as folder:
         many = batch_of(Path(folder), BATCH)
         nothing, bare, cold = median(
@@ -109,10 +109,10 @@ def main() -> None:
             [
                 (python, "-c", "pass"),
                 (python, "-c", "import click, pydantic, jinja2, yaml"),
-                (infragen, "plan", str(EXAMPLE), "--format", "json"),
+                (python, *infragen, "plan", str(EXAMPLE), "--format", "json"),
             ],
         )
-        batch = measure(infragen, "plan", *many, "--format", "json")
+        batch = measure(python, *infragen, "plan", *many, "--format", "json")
     each = (batch.seconds - cold.seconds) / (BATCH - 1)
     results = [
         ("one cold plan / bare imports", cold.seconds / bare.seconds, COLD_TARGET),
