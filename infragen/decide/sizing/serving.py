@@ -6,6 +6,7 @@ chip's architecture; asking for less never takes more VMs.
 """
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -109,8 +110,7 @@ def _fit(
     """The fit of one layout, or what it lacks."""
     if layout.room < layout.kv_longest:
         return _memory_shortfall(traffic, node, layout)
-    bands = efficiency(layout.replica)
-    expected = bands[1]
+    expected = efficiency(layout.replica, "expected")
     allowed = _allowed_batch(need, traffic, layout, expected)
     if isinstance(allowed, Shortfall):
         return allowed
@@ -118,6 +118,7 @@ def _fit(
     if isinstance(found, Shortfall):
         return found
     vms, replicas = found
+    bands = (efficiency(layout.replica, "low"), expected, efficiency(layout.replica, "high"))
     batch = _operating_batch(traffic, expected, allowed, replicas)
     at_rate = _load_batch(traffic, expected, allowed, replicas)
     kv = max(layout.kv_longest, at_rate * layout.kv_request)
@@ -187,14 +188,10 @@ def _allowed_batch(need: ServeNeed, traffic: Traffic, layout: ServingLayout, exp
                 f"{constraint.upper()} of a single request is {alone:.3g} ms, allowed are {limit:g} ms",
                 f"raise `serve.{constraint}_ms`, or use a faster accelerator, more of them, or a smaller precision",
             )  # fmt: skip
-    low, high = 1, most
-    while low < high:  # latencies grow with the batch
-        middle = (low + high + 1) // 2
-        if all(of(middle) * 1000 <= limit for _, limit, of in limits):
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    for _, limit, of in limits:  # latencies grow with the batch
+        if of(most) * 1000 > limit:
+            most = bisect_right(range(1, most), limit, key=lambda batch: of(batch) * 1000)  # noqa: B023 - used at once
+    return most
 
 
 def _replicas(
@@ -250,14 +247,8 @@ def _load_batch(traffic: Traffic, expected: Speed, allowed: int, replicas: int) 
     if traffic.rate is None or traffic.concurrency:
         return _operating_batch(traffic, expected, allowed, replicas)
     each = traffic.rate / replicas
-    low, high = 1, allowed
-    while low < high:  # the smallest batch whose throughput carries the rate
-        middle = (low + high) // 2
-        if expected.requests_per_second(middle) >= each:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    # the smallest batch whose throughput carries the rate
+    return 1 + bisect_left(range(1, allowed), each, key=expected.requests_per_second)
 
 
 def _batch_hours(need: ServeNeed, rate: Range) -> Range | None:
