@@ -242,6 +242,15 @@ def _node(catalog: Catalog, box: Machine, topology: str | None) -> Node:
     return node_of(box.record, box.accelerator, box.fabric, box.vcpus, box.memory_gib, tuple(sorted(slices)))
 
 
+@lru_cache(maxsize=2048)
+def _hostless(catalog: Catalog, box: Machine, topology: str | None) -> Node:
+    """The node as serving sees it: machines that differ in their host alone are one."""
+    return replace(_node(catalog, box, topology), vcpus=0, memory_gib=0.0)
+
+
+_size_serving = lru_cache(maxsize=512)(size_serving)
+
+
 def _vms(need: Need, box: Machine) -> int | None:
     """Number of VMs that the descriptor asks for: with a topology, `count` is the number of slices."""
     asked = need.workload.machine
@@ -281,10 +290,10 @@ def fit(need: Need, box: Machine) -> Fit | Shortfall:
         return Fit(box, count or 1)
     if workload.task in SERVING_TASKS:
         is_batch = workload.task == "batch-inference"
-        served = size_serving(
+        served = _size_serving(
             need.shape,
             ServeNeed.of(workload.serve, workload.model, is_batch=is_batch),
-            _node(need.catalog, box, workload.machine.topology),
+            _hostless(need.catalog, box, workload.machine.topology),
             facts,
             count,
         )
