@@ -100,9 +100,7 @@ def efficiency(replica: Replica, level: Level) -> Speed:
         case "low":
             return speed(replica, b.bandwidth_low, b.compute_low, b.host_ms_high, b.allreduce_us_high)
         case "expected":
-            return speed(
-                replica, b.bandwidth_expected, b.compute_expected, b.host_ms_expected, b.allreduce_us_expected
-            )
+            return speed(replica, b.bandwidth_expected, b.compute_expected, b.host_ms_expected, b.allreduce_us_expected)
         case "high":
             return speed(replica, b.bandwidth_high, b.compute_high, b.host_ms_low, b.allreduce_us_low)
 
