@@ -207,7 +207,7 @@ def _allowed_batch(need: ServeNeed, traffic: Traffic, layout: ServingLayout, exp
             )  # fmt: skip
     for _, limit, of in limits:  # latencies grow with the batch
         if of(most) * 1000 > limit:
-            most = bisect_right(range(1, most), limit, key=lambda batch: of(batch) * 1000)  # noqa: B023 - used at once
+            most = bisect_right(range(1, most), limit, key=lambda batch: of(batch) * 1000)
     return most
 
 
