@@ -75,7 +75,8 @@ class Speed(Struct, frozen=True):
     def ttft_s(self, batch: float) -> float:
         """Time to the first token: own prefill, a decode step, and the mean wait behind other prefills."""
         step = self.decode_s(batch) if self.output_tokens else 0.0
-        busy = self.prefill_cost_s * self.requests_per_second(batch)  # share of the time spent on prefills
+        # share of the time spent on prefills
+        busy = self.prefill_cost_s * (batch / (batch * self.prefill_cost_s + self.output_tokens * step))
         wait = self.prefill_cost_s * busy / (2 * (1 - min(busy, 0.999)))
         return self.prefill_s + step + min(wait, (batch - 1) * self.prefill_cost_s)
 
