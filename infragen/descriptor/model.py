@@ -98,7 +98,7 @@ Service = Literal[
 class Section(BaseModel):
     """A part of the descriptor: frozen, closed to keys it does not know, and strict: the text `yes` is not true."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False, protected_namespaces=(), strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False, protected_namespaces=(), strict=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod
