@@ -85,6 +85,8 @@ class Rule(Struct, frozen=True):
 CATALOGUE: dict[str, Rule] = {}
 """Every rule of the modules imported so far, by id."""
 
+_NAMES: set[tuple[str, str]] = set()  # stage and name of each
+
 
 def declare(id: str, name: str, text: str, source: str) -> Rule:
     """Enter a rule whose ``text`` is a summary line followed by paragraphs headed ``Why:`` and ``Example:``.
@@ -96,9 +98,10 @@ def declare(id: str, name: str, text: str, source: str) -> Rule:
     parts = [" ".join(section.split()) for section in sections]
     if len(parts) != 3:
         raise ValueError(f"{id}: the text needs a summary, `Why:` and `Example:`")
-    if id in CATALOGUE or any((id[0], name) == (other.id[0], other.name) for other in CATALOGUE.values()):
+    if id in CATALOGUE or (id[0], name) in _NAMES:
         raise ValueError(f"{id} {name}: declared twice")
     summary, why, example = parts
+    _NAMES.add((id[0], name))
     CATALOGUE[id] = Rule(id, name, summary, why, example, source)
     return CATALOGUE[id]
 

@@ -170,5 +170,5 @@ def markdown(text: str) -> str:
     >>> print(markdown("a|b *c*\n# d"))
     a\|b \*c\* \# d
     """
-    line = "".join(letter if letter.isprintable() else " " for letter in text)
+    line = text if text.isprintable() else "".join(letter if letter.isprintable() else " " for letter in text)
     return _MARKDOWN.sub(r"\\\1", line)

@@ -6,10 +6,13 @@ the run, no paths of the machine; a number that comes from a model of reality is
 
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Any
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from infragen.decide.model import Decision, Estimate, MachineChoice, Plan, StorageChoice
 from infragen.diagnostics import Diagnostic
@@ -38,6 +41,18 @@ def record(
         found = [one | {"file": one["file"] and PurePath(one["file"]).name} for one in found]
     if plan is None:
         return {"format": FORMAT, "workload": name, "diagnostics": found}
+    resources = stack.resources if stack else ()
+    return {
+        **_decided(plan),
+        "resources": [{"address": address, "provider": provider} for address, provider in resources],
+        "diagnostics": found,
+        "files": files.digests() if files else {},
+    }
+
+
+@lru_cache(maxsize=1)
+def _decided(plan: Plan) -> dict[str, Any]:
+    """The part of the record that follows from the plan; remembered, since a run both writes and prints it."""
     return {
         "format": FORMAT,
         "workload": plan.name,
@@ -65,17 +80,12 @@ def record(
         },
         "estimate": _estimate(plan.estimate),
         "quotas": [_plain(need) for need in plan.quotas],
-        "resources": [{"address": address, "provider": provider} for address, provider in stack.resources]
-        if stack
-        else [],
-        "diagnostics": found,
-        "files": files.digests() if files else {},
     }
 
 
 def text(data: dict[str, Any]) -> str:
     """The record as a JSON file, ready to be reviewed in a pull request."""
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return msgspec.json.format(json.dumps(data, ensure_ascii=False), indent=2) + "\n"
 
 
 def diagnostic(one: Diagnostic) -> dict[str, Any]:
@@ -98,8 +108,8 @@ def _decision(decision: Decision[Any], choice: Any, **first: str) -> dict[str, A
     return {
         **first,
         "choice": choice,
-        "because": [_plain(reason) for reason in decision.because],
-        "rejected": [_plain(one) for one in decision.rejected],
+        "because": [asdict(reason) for reason in decision.because],
+        "rejected": [asdict(one) for one in decision.rejected],
         "alternatives": [_plain(one) for one in decision.alternatives],
         "would_change": list(decision.would_change),
     }

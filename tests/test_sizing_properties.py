@@ -1,6 +1,7 @@
 """What must hold of any model, need and machine: nothing raises, and asking for less never costs more."""
 
 import math
+from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -12,7 +13,7 @@ from infragen.decide.sizing.memory import kv_bytes
 from infragen.decide.sizing.names import find
 from infragen.decide.sizing.node import Node, Shortfall, node_of
 from infragen.decide.sizing.precision import serving_arithmetic, weight_bytes
-from infragen.decide.sizing.roofline import Replica, band_of, efficiency
+from infragen.decide.sizing.roofline import Level, Replica, band_of, efficiency
 from infragen.decide.sizing.serving import ServeNeed, ServingFit, size_serving
 from infragen.decide.sizing.shape import ShapeError, from_card, from_numbers
 from infragen.decide.sizing.training import TrainingFit, TrainNeed, size_training
@@ -205,7 +206,7 @@ def test_a_larger_batch_never_lowers_throughput(
     assume(not isinstance(arithmetic, Shortfall))
     replica = Replica(shape, node, 1, 1, 1, 2 * shape.dense_parameters, 2 * shape.expert_parameters,
                       kv_bytes(shape, prompt + answer, 2.0), arithmetic, prompt, answer, band_of(node, FACTS))  # fmt: skip
-    low, expected, high = efficiency(replica)
+    low, expected, high = (efficiency(replica, level) for level in get_args(Level))
     few, many = sorted((one, one + more))
     assert expected.requests_per_second(many) >= expected.requests_per_second(few) * (1 - 1e-9)
     assert expected.tpot_s(many) >= expected.tpot_s(few)

@@ -43,16 +43,17 @@ def offered(record: MachineType, model: CapacityModel) -> Flag:
 
     A reservation may be an ordinary one or one of the reservation-bound kind, whichever the type has.
     """
-    booked = _either(record.standard_reservation, record.reservation_bound)
-    flags: dict[CapacityModel, Flag] = {
-        "on-demand": record.on_demand,
-        "spot": record.spot,
-        "reservation": booked,
-        "future-reservation": booked,
-        "calendar": record.calendar,
-        "flex-start": record.flex_start,
-    }
-    return flags[model]
+    match model:
+        case "on-demand":
+            return record.on_demand
+        case "spot":
+            return record.spot
+        case "reservation" | "future-reservation":
+            return _either(record.standard_reservation, record.reservation_bound)
+        case "calendar":
+            return record.calendar
+        case "flex-start":
+            return record.flex_start
 
 
 def _either(first: Flag, second: Flag) -> Flag:

@@ -23,7 +23,7 @@ class Need(Struct, frozen=True):
     today: datetime
 
 
-class Machine(Struct, frozen=True):
+class Machine(Struct, frozen=True, cache_hash=True):  # a key of what is remembered
     """A candidate machine: the type, and the host type where accelerators are attached to one."""
 
     record: MachineType

@@ -69,14 +69,11 @@ class Narrowed(Struct, Generic[Candidate], frozen=True):
         """Fewer candidates: each check in turn sees what the ones before it kept."""
         kept, removed = list(self.kept), list(self.removed)
         for check in checks:
-            entry, remaining = rule_of(check), []
-            for candidate in kept:
-                miss = check(need, candidate)
-                if miss is None:
-                    remaining.append(candidate)
-                else:
-                    removed.append(Removal(candidate, entry, miss))
-            kept = remaining
+            judged = [(candidate, check(need, candidate)) for candidate in kept]
+            kept = [candidate for candidate, miss in judged if miss is None]
+            if len(kept) < len(judged):
+                entry = rule_of(check)
+                removed += [Removal(candidate, entry, miss) for candidate, miss in judged if miss is not None]
         return Narrowed(tuple(kept), tuple(removed))
 
     @property

@@ -242,6 +242,15 @@ def _node(catalog: Catalog, box: Machine, topology: str | None) -> Node:
     return node_of(box.record, box.accelerator, box.fabric, box.vcpus, box.memory_gib, tuple(sorted(slices)))
 
 
+@lru_cache(maxsize=2048)
+def _hostless(catalog: Catalog, box: Machine, topology: str | None) -> Node:
+    """The node as serving sees it: machines that differ in their host alone are one."""
+    return replace(_node(catalog, box, topology), vcpus=0, memory_gib=0.0)
+
+
+_size_serving = lru_cache(maxsize=512)(size_serving)
+
+
 def _vms(need: Need, box: Machine) -> int | None:
     """Number of VMs that the descriptor asks for: with a topology, `count` is the number of slices."""
     asked = need.workload.machine
@@ -259,8 +268,9 @@ def narrow(need: Need, allowed: Narrowed[Machine]) -> Narrowed[Fit]:
     """The machines that can do the work, with how they do it; those that cannot, with the constraint they miss."""
     removed = [Removal(Fit(one.candidate, 0), one.rule, one.miss) for one in allowed.removed]
     kept: list[Fit] = []
+    asked = asked_of(need)
     for box in allowed.kept:
-        found = fit(need, box)
+        found = fit(need, asked, box)
         if isinstance(found, Shortfall):
             path = "machine.type" if need.workload.machine.type else "task"
             removed.append(
@@ -273,40 +283,31 @@ def narrow(need: Need, allowed: Narrowed[Machine]) -> Narrowed[Fit]:
     return Narrowed(tuple(kept), tuple(removed))
 
 
-def fit(need: Need, box: Machine) -> Fit | Shortfall:
-    """How this machine does the work, or the constraint that it misses."""
-    workload, facts = need.workload, sizing_facts(need.catalog)
-    count = _vms(need, box)
-    if need.shape is None or box.accelerator is None:
-        return Fit(box, count or 1)
+def asked_of(need: Need) -> ServeNeed | TrainNeed | None:
+    """What sizing is asked for; None where there is nothing to size."""
+    workload = need.workload
+    if need.shape is None:
+        return None
     if workload.task in SERVING_TASKS:
-        is_batch = workload.task == "batch-inference"
-        served = size_serving(
-            need.shape,
-            ServeNeed.of(workload.serve, workload.model, is_batch=is_batch),
-            _node(need.catalog, box, workload.machine.topology),
-            facts,
-            count,
-        )
-        return (
-            served
-            if isinstance(served, Shortfall)
-            else _with_room(_served(box, served, facts), min(1.0, served.replicas_per_node))
-        )
+        return ServeNeed.of(workload.serve, workload.model, is_batch=workload.task == "batch-inference")
     if workload.task in TRAINING_TASKS:
-        trained = size_training(
-            need.shape,
-            TrainNeed.of(
-                workload.train, workload.model, workload.task, workload.data, is_spot=workload.capacity.model == "spot"
-            ),
-            _node(need.catalog, box, workload.machine.topology),
-            facts,
-            count,
-        )
-        return (
-            trained if isinstance(trained, Shortfall) else _with_room(_trained(box, trained, facts), 1 / trained.nodes)
-        )
-    return Fit(box, count or 1)
+        is_spot = workload.capacity.model == "spot"
+        return TrainNeed.of(workload.train, workload.model, workload.task, workload.data, is_spot=is_spot)
+    return None
+
+
+def fit(need: Need, asked: ServeNeed | TrainNeed | None, box: Machine) -> Fit | Shortfall:
+    """How this machine does what is asked, or the constraint that it misses."""
+    facts, topology, count = sizing_facts(need.catalog), need.workload.machine.topology, _vms(need, box)
+    if need.shape is None or asked is None or box.accelerator is None:
+        return Fit(box, count or 1)
+    if isinstance(asked, ServeNeed):
+        served = _size_serving(need.shape, asked, _hostless(need.catalog, box, topology), facts, count)
+        if isinstance(served, Shortfall):
+            return served
+        return _with_room(_served(box, served, facts), min(1.0, served.replicas_per_node))
+    trained = size_training(need.shape, asked, _node(need.catalog, box, topology), facts, count)
+    return trained if isinstance(trained, Shortfall) else _with_room(_trained(box, trained, facts), 1 / trained.nodes)
 
 
 def _with_room(found: Fit, share: float) -> Fit | Shortfall:
@@ -435,7 +436,8 @@ def would_change(need: Need, chosen: Fit) -> tuple[str, ...]:
         )
     texts = []
     for name, changed in variations:
-        found = fit(replace(need, workload=changed), chosen.machine)
+        varied = replace(need, workload=changed)
+        found = fit(varied, asked_of(varied), chosen.machine)
         if isinstance(found, Shortfall):
             texts.append(f"with {name} {chosen.machine.label} no longer does: {found.message}")
         elif found.nodes != chosen.nodes:

@@ -98,7 +98,9 @@ Service = Literal[
 class Section(BaseModel):
     """A part of the descriptor: frozen, closed to keys it does not know, and strict: the text `yes` is not true."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False, protected_namespaces=(), strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=False, protected_namespaces=(), strict=True, defer_build=True
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -443,6 +445,8 @@ class State(Section):
 class Workload(Section):
     """What a workload is. The root of the descriptor."""
 
+    # Empty defaults are lambdas: pydantic asks for the signature of a factory, and that of `dict` starts a tokenizer.
+
     version: Annotated[Literal[1], BeforeValidator(_whole)] = Field(description="version of this format")
     name: Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40)] = Field(
         description="RFC 1035 label; every cloud name derives from it"
@@ -456,14 +460,14 @@ class Workload(Section):
     labels: dict[
         Annotated[str, StringConstraints(pattern=r"^[a-z][-_a-z0-9]{0,62}$")],
         Annotated[str, StringConstraints(pattern=r"^[-_a-z0-9]{0,63}$")],
-    ] = Field(default_factory=dict, description="labels of every resource")
+    ] = Field(default_factory=lambda: {}, description="labels of every resource")
     platform: Literal["gce"] = Field("gce", description="where it runs")
     model: Model | None = Field(None, description="the model")
     serve: Serve | None = Field(None, description="traffic and latency (serve, batch-inference)")
     train: Train | None = Field(None, description="the training run (pretrain, finetune)")
     data: Data | None = Field(None, description="the data set")
     machine: Machine = Field(default_factory=Machine, description="bounds for the machine")
-    storage: list[Storage] = Field(default_factory=list, description="stores that are given or asked for")
+    storage: list[Storage] = Field(default_factory=lambda: [], description="stores that are given or asked for")
     capacity: Capacity = Field(default_factory=Capacity, description="how machines are obtained")
     place: Place = Field(default_factory=Place, description="where")
     image: Image = Field(default_factory=Image, description="the boot image")

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from infragen.lower.hcl import Expression, Value, literal
 
@@ -669,13 +670,13 @@ class Stack(Struct, frozen=True, kw_only=True):
 
 
 def _resources(record: object) -> Iterator[Resource]:
-    """Every resource in a record and the records below it."""
-    if isinstance(record, Resource):
-        yield record
-        return
-    if isinstance(record, tuple):
-        for item in record:
-            yield from _resources(item)
-    elif isinstance(record, Struct):
-        for name in record.__struct_fields__:
-            yield from _resources(getattr(record, name))
+    """Every resource in a record and the records below it, in no order."""
+    pending = [record]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, Resource):
+            yield one
+        elif isinstance(one, tuple):
+            pending.extend(one)
+        elif isinstance(one, Struct):
+            pending.extend(astuple(one))

@@ -35,14 +35,6 @@ from infragen.verify.model import (
     Template,
 )
 
-# Most values are one of these; reading them off the text spares a walk through their nodes.
-_PLAIN = re.compile(
-    rb"""(?P<string>"[^"\\$%\n]*")
-    |(?P<number>-?\d+(?:\.\d+)?)
-    |(?P<word>true|false|null)
-    |(?P<reference>[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)+)""",
-    re.VERBOSE,
-)
 MAX_DEPTH = 100  # brackets open at once, V001
 _BRACKET = re.compile(r"[\[\](){}]")
 _WORDS = {b"true": True, b"false": False, b"null": None}
@@ -112,10 +104,13 @@ class _Reader:
         return Body(attributes, tuple(blocks))
 
     def attribute(self, node: Node) -> Attribute:
-        parts = node.named_children
-        name = parts[0]
-        value = next(part for part in reversed(parts) if part.type == "expression")
-        return Attribute(self.text(name), self.expression(value), name.start_byte)
+        start = node.start_byte
+        plain = layout.PLAIN_ARGUMENT.fullmatch(self.source, start, node.end_byte)
+        if plain:
+            return Attribute(plain["name"].decode(), _plain(plain), start)
+        name, *rest = node.named_children
+        value = next(part for part in reversed(rest) if part.type == "expression")
+        return Attribute(self.text(name), self.expression(value), start)
 
     def block(self, node: Node) -> Block:
         labels: list[Label] = []
@@ -138,24 +133,8 @@ class _Reader:
     def expression(self, node: Node) -> Expr:
         """The expression of a node of type ``expression``."""
         start, end = node.start_byte, node.end_byte
-        plain = _PLAIN.fullmatch(self.source, start, end)
-        if plain is None:
-            return self.sequence(node.children, start, end)
-        text = plain.group()
-        kind = plain.lastgroup
-        if kind == "string":
-            return Literal(start, end, text[1:-1].decode(errors="replace"))
-        if kind == "number":
-            return Literal(start, end, _number(text.decode()))
-        if kind == "word":
-            return Literal(start, end, _WORDS[text])
-        root, *names = text.decode().split(".")
-        place = start + len(root)
-        steps: list[Step] = []
-        for name in names:
-            steps.append(Step("attribute", name, None, place, place + 1 + len(name)))
-            place += 1 + len(name)
-        return Reference(start, end, root, tuple(steps))
+        plain = layout.PLAIN_VALUE.fullmatch(self.source, start, end)
+        return _plain(plain) if plain else self.sequence(node.children, start, end)
 
     def sequence(self, nodes: list[Node], start: int, end: int) -> Expr:
         """A primary expression and the traversal steps that follow it in the same list of nodes."""
@@ -323,6 +302,26 @@ class _Reader:
         if all(isinstance(part, str) for part in parts):
             return Literal(node.start_byte, node.end_byte, "".join(str(part) for part in parts))
         return Template(node.start_byte, node.end_byte, parts)
+
+
+def _plain(found: re.Match[bytes]) -> Expr:
+    """The value that one of the alternatives of `layout.PLAIN_VALUE` stands for."""
+    kind = found.lastgroup or ""
+    text = found[kind]
+    start, end = found.span(kind)
+    if kind == "string":
+        return Literal(start, end, text[1:-1].decode(errors="replace"))
+    if kind == "number":
+        return Literal(start, end, _number(text.decode()))
+    if kind == "word":
+        return Literal(start, end, _WORDS[text])
+    root, *names = text.decode().split(".")
+    place = start + len(root)
+    steps: list[Step] = []
+    for name in names:
+        steps.append(Step("attribute", name, None, place, place + 1 + len(name)))
+        place += 1 + len(name)
+    return Reference(start, end, root, tuple(steps))
 
 
 def _number(text: str) -> int | float:

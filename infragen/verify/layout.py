@@ -49,6 +49,13 @@ _FREE = frozenset(
     }
 )
 _OPAQUE = frozenset({"quoted_template", "heredoc_template", "string_lit", "template_directive"})
+# Most values are one of these: no rule here can object to them, and they can be read off the text.
+_PLAIN = rb"""(?:(?P<string>"[^"\\$%\n]*")
+    |(?P<number>-?\d+(?:\.\d+)?)
+    |(?P<word>true|false|null)
+    |(?P<reference>[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)+))"""
+PLAIN_VALUE = re.compile(_PLAIN, re.VERBOSE)
+PLAIN_ARGUMENT = re.compile(rb"(?P<name>[A-Za-z_][\w-]*)[ \t]*=[ \t]*" + _PLAIN, re.VERBOSE)
 _NUMBER = re.compile(rb"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _OPEN_TEMPLATE = re.compile(rb"(?<![$%])[$%]\{")
 
@@ -88,16 +95,18 @@ def _body(file: File, body: Node, block: Node | None) -> Iterator[Diagnostic]:
         previous = item
         last_row = item.end_point.row
         if kind == "attribute":
-            name = item.named_children[0]
-            text = file.source[name.start_byte : name.end_byte]
+            start = item.start_byte
+            plain = PLAIN_ARGUMENT.fullmatch(file.source, start, item.end_byte)
+            text = plain["name"] if plain else file.source[start : item.named_children[0].end_byte]
             if text in seen:
                 yield TWICE.error(
                     f"`{text.decode()}` is set twice",
-                    file.span(name.start_byte, name.end_byte),
+                    file.span(start, start + len(text)),
                     help="keep one of the two",
                 )
             seen.add(text)
-            yield from _attribute(file, item)
+            if not plain:
+                yield from _attribute(file, item)
         elif kind == "block":
             yield from _block(file, item)
     if block is not None and items and items[-1].end_point.row == block.end_point.row:

@@ -236,13 +236,14 @@ def _argument(
     if spec is None:
         yield _unknown(subject, level, name, file, attribute.start, attribute.name_end)
         return
-    span = file.span(attribute.start, attribute.name_end)
     if values.is_null(attribute.value):
         return
     if not (spec.get("optional") or spec.get("required")):
+        span = file.span(attribute.start, attribute.name_end)
         yield READ_ONLY.error(f"`{name}` is computed by the provider", span, help="remove it, or read it in an output")
         return
     if "block" in spec and spec.get("as") != "attribute":
+        span = file.span(attribute.start, attribute.name_end)
         yield BLOCK_MIXED_UP.error(f"`{name}` is a block", span, help=f"write `{name} {{ ... }}`, without `=`")
         return
     yield from _status(subject, name, spec, attribute.start, attribute.name_end)

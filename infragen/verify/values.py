@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
-from infragen.diagnostics import Diagnostic, declare
+from infragen.diagnostics import Diagnostic, Span, declare
 from infragen.verify.model import (
     Conditional,
     Expr,
@@ -104,6 +104,10 @@ class Context(NamedTuple):
     api: dict[str, Any] | None
     is_beta: bool
 
+    def span(self, value: Expr) -> Span:
+        """The place of the value, or of a part of it."""
+        return self.file.span(value.start, value.end)
+
 
 def check(context: Context, value: Expr) -> Iterator[Diagnostic]:
     """What is wrong with the value of an argument."""
@@ -135,7 +139,7 @@ def _typed(context: Context, value: Expr, kind: str) -> Iterator[Diagnostic]:
     elif not _converts(value, shape, kind):
         yield WRONG_TYPE.error(
             f"`{context.name}` {_place_in(context, kind)} {_TYPE_NAMES[kind]}, this is {_described(value, shape)}",
-            context.file.span(value.start, value.end),
+            context.span(value),
             help=_type_help(value, shape, kind),
         )
     elif isinstance(value, Literal):
@@ -219,13 +223,15 @@ def _literal(context: Context, literal: Literal, kind: str) -> Iterator[Diagnost
     spec = context.spec
     value = literal.value
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    span = context.file.span(literal.start, literal.end)
     provider_enum = spec.get("enum")
     if provider_enum is not None:
         choices = [*provider_enum, *(spec.get("beta_enum", ()) if context.is_beta else ())]
         if not _is_choice(text, choices, ignore_case=bool((context.api or {}).get("case_insensitive"))):
             yield NOT_A_CHOICE.error(
-                f'`{context.name}` cannot be "{text}"', span, label="not a value it knows", help=one_of(text, choices)
+                f'`{context.name}` cannot be "{text}"',
+                context.span(literal),
+                label="not a value it knows",
+                help=one_of(text, choices),
             )
         return
     if kind in {"int", "float"}:
@@ -236,16 +242,22 @@ def _literal(context: Context, literal: Literal, kind: str) -> Iterator[Diagnost
     if not low <= length <= high:
         limits = f"{low} to {high}" if low else f"at most {high}"
         yield OUT_OF_RANGE.error(
-            f"`{context.name}` has {length} characters, it takes {limits}", span, help=f"use {limits} characters"
+            f"`{context.name}` has {length} characters, it takes {limits}",
+            context.span(literal),
+            help=f"use {limits} characters",
         )
     pattern = spec.get("pattern")
     if pattern is not None and not re2(pattern).search(text):
         yield MALFORMED.error(
-            f'`{context.name}` cannot be "{text}"', span, help=f"it must match the expression `{pattern}`"
+            f'`{context.name}` cannot be "{text}"',
+            context.span(literal),
+            help=f"it must match the expression `{pattern}`",
         )
     form = spec.get("format")
     if form is not None and not _FORMATS[form][0](text):
-        yield MALFORMED.error(f"`{context.name}` is not {_FORMATS[form][1]}", span, help=f"write {_FORMATS[form][2]}")
+        yield MALFORMED.error(
+            f"`{context.name}` is not {_FORMATS[form][1]}", context.span(literal), help=f"write {_FORMATS[form][2]}"
+        )
     if context.api is not None:
         yield from _api(context, context.api, text, literal)
 
@@ -258,7 +270,7 @@ def _bounds(context: Context, number: float, literal: Literal) -> Iterator[Diagn
         limits = limits or (f"at least {low}" if low is not None else f"at most {high}")
         yield OUT_OF_RANGE.error(
             f"`{context.name}` is {number:g}, it takes {limits}",
-            context.file.span(literal.start, literal.end),
+            context.span(literal),
             help=f"use {low if low is not None and number < low else high}, or another value in the limits",
         )
 
@@ -282,7 +294,6 @@ def one_of(text: str, choices: list[str]) -> str:
 
 
 def _api(context: Context, row: dict[str, Any], text: str, literal: Literal) -> Iterator[Diagnostic]:
-    span = context.file.span(literal.start, literal.end)
     if not text:
         return  # an empty text is not sent
     if "values" in row:
@@ -293,7 +304,9 @@ def _api(context: Context, row: dict[str, Any], text: str, literal: Literal) -> 
     pattern = row.get("pattern")
     if pattern is not None and not re2(pattern).fullmatch(text):
         yield MALFORMED.error(
-            f'`{context.name}` cannot be "{text}"', span, help=f"the API takes what matches `{pattern}`"
+            f'`{context.name}` cannot be "{text}"',
+            context.span(literal),
+            help=f"the API takes what matches `{pattern}`",
         )
     form = row.get("format")
     accepts = _API_FORMATS.get(form or "")
@@ -301,12 +314,11 @@ def _api(context: Context, row: dict[str, Any], text: str, literal: Literal) -> 
         return
     if text in row.get("also_seen", ()):
         return
-    yield MALFORMED.error(f"`{context.name}` is not {accepts[1]}", span, help=f"write {accepts[2]}")
+    yield MALFORMED.error(f"`{context.name}` is not {accepts[1]}", context.span(literal), help=f"write {accepts[2]}")
 
 
 def _api_value(context: Context, row: dict[str, Any], text: str, literal: Literal) -> Iterator[Diagnostic]:
     """A value against the API's enumeration."""
-    span = context.file.span(literal.start, literal.end)
     values = list(row.get("beta_values", row["values"]) if context.is_beta else row["values"])
     values += [one for one in row.get("provider_values", ()) if one not in values]
     if context.is_beta:
@@ -317,24 +329,29 @@ def _api_value(context: Context, row: dict[str, Any], text: str, literal: Litera
     if _is_choice(text, row.get("deprecated", []), ignore_case=ignore_case):
         yield UNKNOWN_TO_API.warning(
             f'`{context.name} = "{text}"` is deprecated in the API',
-            span,
+            context.span(literal),
             help=one_of("", [one for one in values if one not in row["deprecated"]]),
         )
     elif _is_choice(text, values, ignore_case=ignore_case):
         return
     elif text in row.get("not_sent", ()):
         yield UNKNOWN_TO_API.warning(
-            f'`{context.name} = "{text}"` says the same as leaving it out', span, help="remove the argument"
+            f'`{context.name} = "{text}"` says the same as leaving it out',
+            context.span(literal),
+            help="remove the argument",
         )
     elif text in row.get("also_seen", ()):
         yield UNKNOWN_TO_API.warning(
             f'`{context.name} = "{text}"` is used by the provider, but the API does not describe it',
-            span,
+            context.span(literal),
             help=f"prefer what the API describes: {one_of('', values)}",
         )
     else:
         yield UNKNOWN_TO_API.error(
-            f'`{context.name}` cannot be "{text}"', span, label="the API knows no such value", help=one_of(text, values)
+            f'`{context.name}` cannot be "{text}"',
+            context.span(literal),
+            label="the API knows no such value",
+            help=one_of(text, values),
         )
 
 

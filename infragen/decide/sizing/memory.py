@@ -6,6 +6,7 @@ profile for serving.
 """
 
 import math
+from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct
@@ -65,6 +66,7 @@ def stage_share(layers: int, pipeline: int) -> float:
     return math.ceil(layers / pipeline) / layers
 
 
+@lru_cache(maxsize=1024)
 def kv_bytes(shape: ModelShape, tokens: float, bytes_per_value: float, tensor: int = 1, pipeline: int = 1) -> float:
     """Bytes of one sequence's cache on the fullest device, rounded up to whole blocks.
 

@@ -8,6 +8,7 @@ date) do not matter; a different size, version or quantisation is never picked s
 import difflib
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from infragen.facts.model import ModelCard
 
@@ -75,7 +76,12 @@ def _without_dates(words: Key) -> Key:
 
 
 def _keys(card: ModelCard, loosen: Callable[[Key], Key]) -> tuple[Key, ...]:
-    return tuple(loosen(_words(one)) for one in (card.name, card.hf_id))
+    return _spelling(card.name, loosen), _spelling(card.hf_id, loosen)
+
+
+@lru_cache(maxsize=2048)
+def _spelling(name: str, loosen: Callable[[Key], Key]) -> Key:
+    return loosen(_words(name))
 
 
 def _suggestions(wanted: Key, cards: Mapping[str, ModelCard]) -> tuple[str, ...]:

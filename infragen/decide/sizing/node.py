@@ -19,7 +19,7 @@ Constraint = Literal[
 ]  # fmt: skip
 
 
-class Node(Struct, frozen=True):
+class Node(Struct, frozen=True, cache_hash=True):  # a key of what is remembered
     """One VM with its accelerators. ``accelerators`` is a fraction where the VM holds a part of one."""
 
     accelerator: Accelerator

@@ -5,6 +5,7 @@ the fast interconnect; a pipeline joins what that cannot.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -50,25 +51,34 @@ class ServingLayout(Struct, frozen=True):
         return int(min(1e9, self.room / self.kv_request)) if self.kv_request > 0 else 1_000_000
 
 
-def degrees(shape: ModelShape, node: Node) -> Iterator[tuple[int, int, int]]:
-    """(tensor, pipeline, VMs) of every legal layout of a replica, fewest VMs first."""
-    inside = [d for d in (1, 2, 4, 8, 16) if d <= node.devices and (d == 1 or shape.kind != "diffusion")]
-    splits = [t for t in (1, 2, 4, 8, 16, 32, 64) if t <= node.domain and shape.attention_heads % t == 0]
+@lru_cache(maxsize=256)
+def degrees(
+    shape: ModelShape, on_node: int, domain: int, is_switched: bool, slice_vms: tuple[int, ...]
+) -> tuple[tuple[int, int, int], ...]:
+    """(tensor, pipeline, VMs) of every legal layout of a replica, fewest VMs first. ``on_node``: devices of one VM."""
+    return tuple(_degrees(shape, on_node, domain, is_switched, slice_vms))
+
+
+def _degrees(
+    shape: ModelShape, on_node: int, domain: int, is_switched: bool, slice_vms: tuple[int, ...]
+) -> Iterator[tuple[int, int, int]]:
+    inside = [d for d in (1, 2, 4, 8, 16) if d <= on_node and (d == 1 or shape.kind != "diffusion")]
+    splits = [t for t in (1, 2, 4, 8, 16, 32, 64) if t <= domain and shape.attention_heads % t == 0]
     for devices in inside:
         for tensor in reversed(splits):
             pipeline = devices // tensor
             if tensor * pipeline != devices or pipeline > shape.layers:
                 continue
             # inside a switched node a pipeline only serves what tensor parallelism cannot split
-            if pipeline == 1 or not node.is_switched or shape.attention_heads % (tensor * 2):
+            if pipeline == 1 or not is_switched or shape.attention_heads % (tensor * 2):
                 yield tensor, pipeline, 1
-    if shape.kind == "diffusion" or (node.devices < SPANNING_DEVICES and node.domain <= node.devices):
+    if shape.kind == "diffusion" or (on_node < SPANNING_DEVICES and domain <= on_node):
         return  # a replica over several small machines is what a larger machine is for
-    widest = max((t for t in splits if t <= node.devices), default=1)
+    widest = max((t for t in splits if t <= on_node), default=1)
     for vms in range(2, MAX_REPLICA_VMS + 1):
-        if node.slice_vms and vms not in node.slice_vms:
+        if slice_vms and vms not in slice_vms:
             continue
-        devices = vms * node.devices
+        devices = vms * on_node
         if devices in splits:
             yield devices, 1, vms  # the fast interconnect joins the VMs
         elif devices // widest <= shape.layers and devices % widest == 0:
@@ -96,7 +106,7 @@ def layouts(
     mean_tokens = traffic.input_tokens + traffic.output_tokens / 2  # of a request in flight
     fewest = min(nodes or MAX_REPLICA_VMS, MAX_REPLICA_VMS)
     hopeless, is_offered = None, False
-    for tensor, pipeline, vms in degrees(shape, node):
+    for tensor, pipeline, vms in degrees(shape, node.devices, node.domain, node.is_switched, node.slice_vms):
         if vms > fewest:
             break
         devices = tensor * pipeline

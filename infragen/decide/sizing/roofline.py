@@ -5,6 +5,8 @@ architecture. Steady state of continuous batching: a batch of B requests occupie
 ``output_tokens`` decode steps, so that requests per second = B / (B·t_prefill + output_tokens·t_decode(B)).
 """
 
+from typing import Literal
+
 from msgspec import Struct
 
 from infragen.decide.sizing.facts import ServingBand, SizingFacts
@@ -12,6 +14,7 @@ from infragen.decide.sizing.node import Node
 from infragen.decide.sizing.precision import DEQUANTISATION_COST, Arithmetic
 from infragen.decide.sizing.shape import ModelShape
 
+Level = Literal["low", "expected", "high"]  # of efficiency
 ALLREDUCES_PER_LAYER = 2
 PIPELINE_HOP_S = 50e-6  # latency of one hand-over between VMs
 
@@ -72,7 +75,8 @@ class Speed(Struct, frozen=True):
     def ttft_s(self, batch: float) -> float:
         """Time to the first token: own prefill, a decode step, and the mean wait behind other prefills."""
         step = self.decode_s(batch) if self.output_tokens else 0.0
-        busy = self.prefill_cost_s * self.requests_per_second(batch)  # share of the time spent on prefills
+        # share of the time spent on prefills
+        busy = self.prefill_cost_s * (batch / (batch * self.prefill_cost_s + self.output_tokens * step))
         wait = self.prefill_cost_s * busy / (2 * (1 - min(busy, 0.999)))
         return self.prefill_s + step + min(wait, (batch - 1) * self.prefill_cost_s)
 
@@ -90,14 +94,16 @@ def band_of(node: Node, facts: SizingFacts) -> ServingBand:
     return facts.serving.get(node.accelerator.architecture) or facts.serving[node.accelerator.kind]
 
 
-def efficiency(replica: Replica) -> tuple[Speed, Speed, Speed]:
-    """The roofline at low, expected and high efficiency."""
+def efficiency(replica: Replica, level: Level) -> Speed:
+    """The roofline at low, expected or high efficiency."""
     b = replica.band
-    return (
-        speed(replica, b.bandwidth_low, b.compute_low, b.host_ms_high, b.allreduce_us_high),
-        speed(replica, b.bandwidth_expected, b.compute_expected, b.host_ms_expected, b.allreduce_us_expected),
-        speed(replica, b.bandwidth_high, b.compute_high, b.host_ms_low, b.allreduce_us_low),
-    )
+    match level:
+        case "low":
+            return speed(replica, b.bandwidth_low, b.compute_low, b.host_ms_high, b.allreduce_us_high)
+        case "expected":
+            return speed(replica, b.bandwidth_expected, b.compute_expected, b.host_ms_expected, b.allreduce_us_expected)
+        case "high":
+            return speed(replica, b.bandwidth_high, b.compute_high, b.host_ms_low, b.allreduce_us_low)
 
 
 def speed(replica: Replica, of_bandwidth: float, of_peak: float, host_ms: float, allreduce_us: float) -> Speed:

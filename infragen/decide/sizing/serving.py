@@ -6,6 +6,7 @@ chip's architecture; asking for less never takes more VMs.
 """
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -66,27 +67,41 @@ def size_serving(
     if too_long is not None:
         return too_long
     traffic = replace(traffic, assumptions=(*traffic.assumptions, *notes))
-    best: ServingFit | None = None
+    best: _Sufficient | None = None
     nearest: Shortfall | None = None
     spanning = 0
     for layout in layouts(shape, need, traffic, node, arithmetic, facts, nodes):
         if best is not None and layout.vms > spanning:
             break  # a replica over more VMs is only for what fewer VMs cannot hold
         spanning = layout.vms
-        found = _fit(shape, need, traffic, node, layout, arithmetic, nodes)
+        found = _sufficient(shape, need, traffic, node, layout, nodes)
         if isinstance(found, Shortfall):
             nearest = found if nearest is None or found.distance <= nearest.distance else nearest
-        elif best is None or _rank(found) < _rank(best):
+        elif best is None or found.rank < best.rank:
             best = found
     if best is not None:
-        return best
+        return _fit(shape, need, traffic, arithmetic, best)
     return nearest or _no_layout(shape, node)
 
 
-def _rank(fit: ServingFit) -> tuple[float, ...]:
-    """Sort key: fewest VMs, then most tokens per second (to a percent), then the least splitting."""
-    rate = fit.tokens_per_second.expected if fit.tokens_per_second else 0.0
-    return (fit.nodes, -round(math.log(rate) * 50) if rate > 0 else 0, fit.pipeline_parallel, fit.tensor_parallel)
+class _Sufficient(Struct, frozen=True):
+    """A layout that carries the traffic, with what it takes to rank it."""
+
+    layout: ServingLayout
+    expected: Speed
+    vms: int
+    replicas: int
+    allowed: int  # sequences per replica that memory and the latency limits allow
+    batch: int  # sequences per replica that the figures are for
+    busy: float  # replicas that have a full batch
+    tokens: float  # that count for each request
+
+    @property
+    def rank(self) -> tuple[float, ...]:
+        """Sort key: fewest VMs, then most tokens per second (to a percent), then the least splitting."""
+        rate = self.busy * self.expected.requests_per_second(self.batch) * self.tokens
+        share = -round(math.log(rate) * 50) if rate > 0 else 0
+        return (self.vms, share, self.layout.pipeline, self.layout.tensor)
 
 
 def _no_layout(shape: ModelShape, node: Node) -> Shortfall:
@@ -97,20 +112,13 @@ def _no_layout(shape: ModelShape, node: Node) -> Shortfall:
     )  # fmt: skip
 
 
-def _fit(
-    shape: ModelShape,
-    need: ServeNeed,
-    traffic: Traffic,
-    node: Node,
-    layout: ServingLayout,
-    arithmetic: Arithmetic,
-    nodes: int | None,
-) -> ServingFit | Shortfall:
-    """The fit of one layout, or what it lacks."""
+def _sufficient(
+    shape: ModelShape, need: ServeNeed, traffic: Traffic, node: Node, layout: ServingLayout, nodes: int | None
+) -> _Sufficient | Shortfall:
+    """What one layout carries, or what it lacks."""
     if layout.room < layout.kv_longest:
         return _memory_shortfall(traffic, node, layout)
-    bands = efficiency(layout.replica)
-    expected = bands[1]
+    expected = efficiency(layout.replica, "expected")
     allowed = _allowed_batch(need, traffic, layout, expected)
     if isinstance(allowed, Shortfall):
         return allowed
@@ -118,15 +126,25 @@ def _fit(
     if isinstance(found, Shortfall):
         return found
     vms, replicas = found
-    batch = _operating_batch(traffic, expected, allowed, replicas)
+    batch = _operating_batch(traffic, allowed, replicas)
+    busy = min(replicas, traffic.concurrency / batch) if traffic.concurrency else replicas
+    per_request = traffic.output_tokens if shape.is_generative else traffic.input_tokens
+    tokens = 0 if shape.kind == "diffusion" else per_request
+    return _Sufficient(layout, expected, vms, replicas, allowed, batch, busy, tokens)
+
+
+def _fit(
+    shape: ModelShape, need: ServeNeed, traffic: Traffic, arithmetic: Arithmetic, found: _Sufficient
+) -> ServingFit:
+    """Everything there is to say about a layout that suffices."""
+    layout, expected, allowed, replicas = found.layout, found.expected, found.allowed, found.replicas
+    bands = (efficiency(layout.replica, "low"), expected, efficiency(layout.replica, "high"))
     at_rate = _load_batch(traffic, expected, allowed, replicas)
     kv = max(layout.kv_longest, at_rate * layout.kv_request)
     memory = replace(layout.fixed, kv_cache=min(kv, layout.room)).gib(layout.budget)
-    busy = min(replicas, traffic.concurrency / batch) if traffic.concurrency else replicas  # that have a full batch
-    rate = Range(*(busy * band.requests_per_second(batch) for band in bands))
+    rate = Range(*(found.busy * band.requests_per_second(found.batch) for band in bands))
     is_image = shape.kind == "diffusion"
-    per_request = traffic.output_tokens if shape.is_generative else traffic.input_tokens
-    tokens = None if is_image else rate.scaled(per_request)
+    tokens = None if is_image else rate.scaled(found.tokens)
     ttft = None if is_image else Range(*(band.ttft_s(at_rate) * 1000 for band in reversed(bands)))
     tpot = Range(*(band.tpot_s(at_rate) * 1000 for band in reversed(bands))) if shape.is_generative else None
     if shape.is_estimated:
@@ -134,26 +152,26 @@ def _fit(
     capacity = replicas * expected.requests_per_second(allowed)
     margins = tuple(_margins(need, traffic, layout, memory, ttft, tpot, capacity))
     return ServingFit(
-        nodes=vms,
+        nodes=found.vms,
         tensor_parallel=layout.tensor,
         pipeline_parallel=layout.pipeline,
         replicas=replicas,
         replicas_per_node=layout.per_vm,
         memory=memory,
         max_batch=allowed,
-        batch=batch,
+        batch=found.batch,
         tokens_per_second=tokens,
         ttft_ms=ttft,
         tpot_ms=tpot,
         requests_per_second=None if is_image else rate,
-        requests_per_second_per_node=None if is_image else capacity / vms * UTILISATION,
+        requests_per_second_per_node=None if is_image else capacity / found.vms * UTILISATION,
         batch_hours=_batch_hours(need, rate) if need.is_batch and not is_image else None,
         weights_gib=weight_bytes(shape, arithmetic.stored) / GIB,
         precision=arithmetic.stored.format,
         computed_in=arithmetic.computed,
         utilisation=traffic.rate / capacity if traffic.rate and not is_image else None,
         margins=margins,
-        binding=_binding(margins, layout, expected, allowed, batch),
+        binding=_binding(margins, layout, expected, allowed, found.batch),
         assumptions=(*shape.assumptions, *arithmetic.assumptions, *traffic.assumptions, *expected.assumptions),
     )
 
@@ -187,14 +205,10 @@ def _allowed_batch(need: ServeNeed, traffic: Traffic, layout: ServingLayout, exp
                 f"{constraint.upper()} of a single request is {alone:.3g} ms, allowed are {limit:g} ms",
                 f"raise `serve.{constraint}_ms`, or use a faster accelerator, more of them, or a smaller precision",
             )  # fmt: skip
-    low, high = 1, most
-    while low < high:  # latencies grow with the batch
-        middle = (low + high + 1) // 2
-        if all(of(middle) * 1000 <= limit for _, limit, of in limits):
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    for _, limit, of in limits:  # latencies grow with the batch
+        if of(most) * 1000 > limit:
+            most = bisect_right(range(1, most), limit, key=lambda batch: of(batch) * 1000)
+    return most
 
 
 def _replicas(
@@ -238,7 +252,7 @@ def _replicas(
     return nodes, max(1, int(nodes * layout.per_vm + 1e-9))
 
 
-def _operating_batch(traffic: Traffic, expected: Speed, allowed: int, replicas: int) -> int:
+def _operating_batch(traffic: Traffic, allowed: int, replicas: int) -> int:
     """Sequences per replica that the plan's tokens per second are for: the concurrency asked for, else all there is."""
     if traffic.concurrency:
         return max(1, min(allowed, math.ceil(traffic.concurrency / replicas)))
@@ -248,16 +262,10 @@ def _operating_batch(traffic: Traffic, expected: Speed, allowed: int, replicas: 
 def _load_batch(traffic: Traffic, expected: Speed, allowed: int, replicas: int) -> int:
     """Sequences in flight per replica at the rate asked for (Little's law); at the operating batch without a rate."""
     if traffic.rate is None or traffic.concurrency:
-        return _operating_batch(traffic, expected, allowed, replicas)
+        return _operating_batch(traffic, allowed, replicas)
     each = traffic.rate / replicas
-    low, high = 1, allowed
-    while low < high:  # the smallest batch whose throughput carries the rate
-        middle = (low + high) // 2
-        if expected.requests_per_second(middle) >= each:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    # the smallest batch whose throughput carries the rate
+    return 1 + bisect_left(range(1, allowed), each, key=expected.requests_per_second)
 
 
 def _batch_hours(need: ServeNeed, rate: Range) -> Range | None:

@@ -46,7 +46,7 @@ class AttentionLayers(Struct, frozen=True):
         return self.layers * (kept * self.values_per_token + self.values_per_sequence)
 
 
-class ModelShape(Struct, frozen=True):
+class ModelShape(Struct, frozen=True, cache_hash=True):  # a key of what is remembered
     """A model as sizing sees it. Parameters in units; ``active_parameters`` is per token."""
 
     name: str

@@ -38,7 +38,7 @@ def comment(*texts: str) -> Because:
     """The texts as comment lines: control characters become blanks, so that no text can leave its comment."""
     lines: list[str] = []
     for text in texts:
-        clean = "".join(letter if letter.isprintable() else " " for letter in text)
+        clean = text if text.isprintable() else "".join(letter if letter.isprintable() else " " for letter in text)
         lines += textwrap.wrap(clean, COMMENT_WIDTH, break_on_hyphens=False) or [""]
     return tuple(lines)
 
