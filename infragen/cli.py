@@ -172,7 +172,7 @@ def _compile(
     diags, source = _read(file, overlays, settings)
     if source is None:
         return pipeline.Compilation(diags, Path(file).stem)
-    return pipeline.compile_workload(source, catalog, templates, today or datetime.now(UTC))
+    return pipeline.compile_workload(source, catalog, templates, (today or datetime.now()).astimezone(UTC))
 
 
 def _read(file: str, overlays: Iterable[str], settings: Iterable[str]) -> tuple["Diagnostics", "Source | None"]:

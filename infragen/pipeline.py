@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from infragen import decide, descriptor, emit, lower, record, verify
 from infragen.decide.model import Plan
@@ -44,7 +45,7 @@ def compile_workload(source: Source, catalog: Catalog, templates: Templates, tod
         reached = Compilation(diags, workload.name, plan)
         if not plan.is_lowered:
             return reached
-        diags.extend(lower.check(plan))  # about the plan as a whole: it has no place in the descriptor
+        diags.extend(replace(one, span=workload.at(lower.PATHS[one.code])) for one in lower.check(plan))
         diags.raise_if_errors()
         stack = lower.run(plan)
         files = emit.run(stack, templates, diags)

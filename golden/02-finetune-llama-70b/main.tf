@@ -15,6 +15,7 @@ resource "google_compute_instance_template" "main" {
     workload-accelerators      = "8"
     workload-command           = join("\n", ["torchrun", "tune.py", "--data", "/mnt/dataset", "--checkpoints", "/mnt/checkpoints"])
     workload-container         = "nvcr.io/nvidia/pytorch:25.10-py3"
+    workload-layout            = join("\n", ["WORKLOAD_TENSOR_PARALLEL=8", "WORKLOAD_PIPELINE_PARALLEL=1", "WORKLOAD_REPLICAS_PER_NODE=1"])
     workload-local-ssd         = "/mnt/local-ssd"
     workload-mount-script      = file("${path.module}/scripts/mount.sh")
     workload-mounts = join("\n", [

@@ -169,7 +169,7 @@ def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupCh
         low = high = workload.machine.count if not autoscale else high
     has_autoscaler = serves and high > low
     size = min(max(asked.nodes, low), high)
-    why.append(Reason(SIZE.id, _size_text(asked, low, high, has_autoscaler)))
+    why.append(Reason(SIZE.id, _size_text(asked, low, high, size, has_autoscaler)))
 
     signal: Signal | None = None
     target: float | None = None
@@ -253,10 +253,10 @@ def _scope_reason(need: Need, regional: bool) -> Reason:
     return Reason(SCOPE.id, "a job in one zone, beside its data")
 
 
-def _size_text(asked: GroupNeed, low: int, high: int, scales: bool) -> str:
+def _size_text(asked: GroupNeed, low: int, high: int, size: int, scales: bool) -> str:
     if scales:
         return f"{asked.nodes} VMs at peak; between {low} and {high} as asked"
-    return f"{high} VMs"
+    return f"{size} VM{'s' if size > 1 else ''}"
 
 
 def _signal(need: Need, asked: GroupNeed) -> tuple[Signal, float, str]:

@@ -23,6 +23,9 @@ while IFS= read -r line; do
 done <<<"$TEXT"
 
 ENVIRONMENT=()
+# How the model lies on the machines: one NAME=VALUE per line.
+TEXT="$(metadata attributes/workload-layout)"
+mapfile -t ENVIRONMENT <<<"$TEXT"
 
 CONTAINER="$(metadata attributes/workload-container)"
 REGISTRY="${CONTAINER%%/*}"

@@ -37,19 +37,29 @@ while IFS= read -r line; do
 done <<<"$TEXT"
 
 ENVIRONMENT=()
+# How the model lies on the machines: one NAME=VALUE per line.
+TEXT="$(metadata attributes/workload-layout)"
+mapfile -t ENVIRONMENT <<<"$TEXT"
 
-# Ranks: all machines of the group, sorted by name; the first one leads. A machine that is replaced has another name,
-# so the program ends everywhere and starts again with new ranks.
+# Ranks: all machines of the group that stay in it, sorted by name; the first one leads. A machine that is repaired keeps
+# its name and its rank; a substitute has a name of its own, so ranks are told anew whenever the program starts.
+members() {
+  local listed
+  listed="$(google_api POST \
+    "https://compute.googleapis.com/compute/v1/$GROUP/listManagedInstances?maxResults=500&fields=managedInstances(instance,currentAction)")"
+  # One machine per line; those that are leaving count no more.
+  tr -d '\n' <<<"$listed" | tr '}' '\n' | grep -v -E '"currentAction": *"(DELETING|ABANDONING)"' \
+    | grep -o '"instance": *"[^"]*"' | sed 's/^.*\/zones\///; s/"$//' | sort -t / -k 3
+}
+
 NODES="$(metadata attributes/workload-nodes)"
 GROUP="$(metadata attributes/created-by)" # projects/NUMBER/zones/ZONE/instanceGroupManagers/NAME
 HOST="$(metadata hostname)"
 SELF="${HOST%%.*}"
 MEMBERS=()
-while ((${#MEMBERS[@]} < NODES)); do
-  mapfile -t MEMBERS < <(google_api POST \
-    "https://compute.googleapis.com/compute/v1/$GROUP/listManagedInstances?maxResults=500&fields=managedInstances(instance)" \
-    | grep -o '"instance": *"[^"]*"' | sed 's/^.*\/zones\///; s/"$//' | sort -t / -k 3)
-  if ((${#MEMBERS[@]} < NODES)); then
+while ((${#MEMBERS[@]} != NODES)); do
+  mapfile -t MEMBERS < <(members)
+  if ((${#MEMBERS[@]} != NODES)); then
     log "${#MEMBERS[@]} of $NODES machines are there"
     sleep 10
   fi

@@ -16,12 +16,12 @@ metadata() {
   done
 }
 
-# Installs packages that are missing. Names: for apt, then for dnf.
+# Installs packages that are missing. Names: for apt, then for dnf. One at a time: two scripts may be at it.
 install_packages() {
   if command -v apt-get >/dev/null; then
-    apt-get -o DPkg::Lock::Timeout=300 update -q
+    flock /run/lock/workload-packages apt-get -o DPkg::Lock::Timeout=300 update -q
     # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -qy $1
+    DEBIAN_FRONTEND=noninteractive flock /run/lock/workload-packages apt-get -o DPkg::Lock::Timeout=300 install -qy $1
   elif command -v dnf >/dev/null; then
     # shellcheck disable=SC2086
     dnf install -qy $2
@@ -31,7 +31,15 @@ install_packages() {
   fi
 }
 
-# Keeps trying: mirrors and networks come and go. Ends when the command succeeds.
+# Drivers and clients are built for one kernel: what moves it would leave them behind at the next boot.
+hold_kernel() {
+  local unit
+  for unit in unattended-upgrades.service apt-daily.timer apt-daily-upgrade.timer dnf-automatic.timer; do
+    systemctl disable --now "$unit" 2>/dev/null || true
+  done
+}
+
+# Keeps trying: mirrors and networks come and go. Ends when the command succeeds; nothing that can do without stands behind.
 retry() {
   until "$@"; do
     log "$1 failed, next try in 15 s"
@@ -53,38 +61,16 @@ mount_local_ssd() {
   mountpoint -q "$target" && return 0
   volume="${disks[0]}"
   if ((${#disks[@]} > 1)); then
-    command -v mdadm >/dev/null || install_packages mdadm mdadm
+    command -v mdadm >/dev/null || install_packages mdadm mdadm || return 1
     volume=/dev/md/workload
     if [[ ! -e "$volume" ]] && ! mdadm --assemble "$volume" "${disks[@]}" 2>/dev/null; then
-      mdadm --create "$volume" --run --homehost=any --level=0 --force --raid-devices="${#disks[@]}" "${disks[@]}"
+      mdadm --create "$volume" --run --homehost=any --level=0 --force --raid-devices="${#disks[@]}" "${disks[@]}" \
+        || return 1
     fi
   fi
-  blkid "$volume" >/dev/null || mkfs.ext4 -q -F -m 0 -E lazy_itable_init=0,lazy_journal_init=0 "$volume"
-  mkdir -p "$target"
-  mount -o discard,defaults,nofail "$volume" "$target"
-  chmod 1777 "$target"
-}
-
-install_gcsfuse() {
-  command -v gcsfuse >/dev/null && return 0
-  # shellcheck disable=SC1091
-  source /etc/os-release
-  if command -v apt-get >/dev/null; then
-    curl --silent --show-error --fail --retry 5 https://packages.cloud.google.com/apt/doc/apt-key.gpg \
-      -o /usr/share/keyrings/cloud.google.asc
-    echo "deb [signed-by=/usr/share/keyrings/cloud.google.asc] https://packages.cloud.google.com/apt gcsfuse-$VERSION_CODENAME main" \
-      >/etc/apt/sources.list.d/gcsfuse.list
-  else
-    printf '%s\n' '[gcsfuse]' 'name=gcsfuse' 'enabled=1' 'gpgcheck=1' \
-      'baseurl=https://packages.cloud.google.com/yum/repos/gcsfuse-el7-x86_64' \
-      'gpgkey=https://packages.cloud.google.com/yum/doc/yum-key.gpg' >/etc/yum.repos.d/gcsfuse.repo
-  fi
-  install_packages gcsfuse gcsfuse
-  command -v gcsfuse >/dev/null
-}
-
-install_nfs() {
-  command -v mount.nfs >/dev/null || install_packages nfs-common nfs-utils
+  blkid "$volume" >/dev/null || mkfs.ext4 -q -F -m 0 -E lazy_itable_init=0,lazy_journal_init=0 "$volume" || return 1
+  # Without the volume the folder stays closed: data must not fill the boot disk instead.
+  mkdir -p "$target" && mount -o discard,defaults "$volume" "$target" && chmod 1777 "$target"
 }
 
 install_containers() {
@@ -152,17 +138,16 @@ install_unit() {
 
 mkdir -p "$STATE"
 chmod 700 "$STATE"
+hold_kernel
 
 mount_local_ssd "$(metadata workload-local-ssd)" || log "local disks are not available"
-retry install_gcsfuse
-retry install_nfs
-retry install_containers
-
 install_unit workload-mounts workload-mount-script oneshot
 install_unit workload workload-run-script simple 'Requires=workload-mounts.service' 'After=workload-mounts.service'
 systemctl daemon-reload
-# Late storage must not fail the boot: the unit keeps trying, and the health check keeps requests away until then.
+# Late storage must not fail the boot: the unit keeps trying, packages included, and the health check keeps requests away
+# until then.
 systemctl start --no-block workload-mounts.service
+retry install_containers
 systemctl start --no-block workload.service
 install_ops_agent || log "the Ops Agent is not available"
 log "boot finished"

@@ -12,6 +12,7 @@ from infragen.lower.model import Choice, Guide
 
 T = TypeVar("T")
 GIB_PER_TIB = 1024
+ALTERNATIVES = 3  # that the README names; plan.json and `explain` have them all
 
 
 def lower(context: Context, stores: tuple[Lowered, ...]) -> Guide:
@@ -70,7 +71,7 @@ def _choice(subject: str, text: str, decision: Decision[T]) -> Choice:
         subject=subject,
         choice=text,
         because=tuple(f"{reason.rule}: {reason.text}" for reason in decision.because),
-        alternatives=tuple(f"{one.candidate}: {one.because}" for one in decision.alternatives),
+        alternatives=tuple(f"{one.candidate}: {one.because}" for one in decision.alternatives[:ALTERNATIVES]),
         would_change=decision.would_change,
     )
 
