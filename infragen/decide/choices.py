@@ -59,6 +59,7 @@ def machine(
     record = box.record
     why = list(sizing_of.reasons(need, fit))
     why += _ranked(best, ranked, need.workload.place.optimise)
+    why += _next_smaller(best, fits)
     others = _best_by(ranked, "machine", box.label)
     choice = MachineChoice(
         type=box.type,
@@ -106,6 +107,25 @@ def _ranked(best: Candidate, ranked: list[Candidate], optimise: str) -> list[Rea
             )
         )
     return found
+
+
+def _next_smaller(best: Candidate, fits: Narrowed[Fit]) -> list[Reason]:
+    """The largest machine with fewer of the same accelerators that will not do, and why: proof that less is not enough."""
+    record = best.fit.machine.record
+    smaller = [
+        one
+        for one in fits.removed
+        if one.candidate.machine.record.accelerator == record.accelerator is not None
+        and one.candidate.machine.record.accelerators < record.accelerators
+        and one.rule.id.startswith("S")
+    ]
+    if not smaller:
+        return []
+    next_one = max(
+        smaller, key=lambda one: (one.candidate.machine.record.accelerators, one.candidate.machine.memory_gib)
+    )
+    text = f"the next smaller, {next_one.candidate.machine.label}, will not do: {next_one.miss.because}"
+    return [Reason(next_one.rule.id, text)]
 
 
 def _boot_disk_type(need: Need, types: tuple[str, ...]) -> str:

@@ -1,6 +1,7 @@
 """The machine: every type that exists, narrowed by what is asked, then by what the model needs."""
 
 import difflib
+import math
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -8,7 +9,7 @@ from infragen.decide.need import ACCELERATED_TASKS, Machine, Need
 from infragen.decide.rule import Miss, rule
 from infragen.diagnostics import Diagnostics, declare
 from infragen.facts.load import Catalog
-from infragen.facts.model import HostMachine, MachineType
+from infragen.facts.model import Accelerator, HostMachine, MachineType, OtherAccelerator
 from infragen.units import GIB
 
 UNKNOWN_MACHINE = declare(
@@ -237,36 +238,16 @@ def check_names(need: Need, diags: Diagnostics) -> None:
                 _suggest(asked.type, types, "machines"),
             )
         )
-    names = {chip.name.casefold() for chip in catalog.accelerators.values()}
-    offered = {chip.name.casefold() for chip in catalog.accelerators.values() if chip.offered}
-    families = {chip.family.casefold() for chip in catalog.accelerators.values() if chip.offered}
+    offered = [chip for chip in catalog.accelerators.values() if chip.offered]
+    known = {name for chip in offered for name in (chip.name, chip.family)}
     for index, name in enumerate(asked.accelerators or ()):
-        span = at(f"machine.accelerators.{index}")
-        if name.casefold() in offered | families:
+        if name.casefold() in {one.casefold() for one in known}:
             continue
-        if name.casefold() in names:
-            diags.add(
-                NOT_OFFERED.error(
-                    f"`{name}` is not offered on Google Cloud",
-                    span,
-                    "known, not offered",
-                    _suggest(
-                        name, {chip.family for chip in catalog.accelerators.values() if chip.offered}, "accelerators"
-                    ),
-                )
-            )
-        else:
-            known = {chip.name for chip in catalog.accelerators.values() if chip.offered} | {
-                chip.family for chip in catalog.accelerators.values() if chip.offered
-            }
-            diags.add(
-                NOT_OFFERED.error(
-                    f"`{name}` is not an accelerator that Google Cloud offers",
-                    span,
-                    "not in the catalogue",
-                    _suggest(name, known, "accelerators"),
-                )
-            )
+        other = _other(catalog, name)
+        label = "known, not offered" if other else "not in the catalogue"
+        help = f"the nearest offered are {_nearest(other, offered)}" if other else _suggest(name, known, "accelerators")
+        message = f"`{name}` is not an accelerator that Google Cloud offers"
+        diags.add(NOT_OFFERED.error(message, at(f"machine.accelerators.{index}"), label, help))
     series = {record.series for record in catalog.machines.values()}
     for name in [asked.series] if isinstance(asked.series, str) else asked.series or ():
         if name not in series:
@@ -278,6 +259,38 @@ def check_names(need: Need, diags: Diagnostics) -> None:
                     _suggest(name, series, "machines"),
                 )
             )
+
+
+def _other(catalog: Catalog, name: str) -> Accelerator | OtherAccelerator | None:
+    """The chip of that name that exists and is not offered here."""
+    wanted = _plain(name)
+    for chip in catalog.other_accelerators.values():
+        if wanted in {_plain(one) for one in (chip.name, *chip.aliases)}:
+            return chip
+    return next(
+        (chip for chip in catalog.accelerators.values() if not chip.offered and wanted == _plain(chip.name)), None
+    )
+
+
+def _plain(name: str) -> str:
+    letters = "".join(letter for letter in name.casefold() if letter.isalnum())
+    return letters.removeprefix("nvidia").removeprefix("amd").removeprefix("intel").removeprefix("aws")
+
+
+def _nearest(other: Accelerator | OtherAccelerator, offered: list[Accelerator]) -> str:
+    """The two offered GPUs that are most alike: memory, which decides what fits, counts four times bandwidth or arithmetic."""
+
+    def distance(chip: Accelerator) -> float:
+        memory = abs(math.log(chip.memory_gib / other.memory_gib))
+        bandwidth = abs(math.log(chip.memory_bandwidth_gb_s / other.memory_bandwidth_gb_s))
+        peaks = (chip.bf16_tflops, other.bf16_tflops)
+        arithmetic = abs(math.log(peaks[0] / peaks[1])) if peaks[0] and peaks[1] else 2.0
+        return 4 * memory + bandwidth + arithmetic
+
+    chips = sorted((chip for chip in offered if chip.kind == "gpu"), key=lambda chip: (distance(chip), chip.name))[:2]
+    return " and ".join(
+        f"`{chip.name}` ({chip.memory_gib:g} GB, {chip.memory_bandwidth_gb_s:g} GB/s)" for chip in chips
+    )
 
 
 def _suggest(name: str, known: set[str], subject: str) -> str:

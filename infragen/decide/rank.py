@@ -152,16 +152,16 @@ def _key(candidates: Sequence[Candidate], optimise: str) -> Callable[[Candidate]
 
 
 def within(candidates: Sequence[Candidate], limits: Limits) -> list[Candidate]:
-    """Those whose machines alone stay within the limits, as far as their figures are known; all of them where none does."""
+    """Those whose machines alone are known to stay within the limits; all of them where none does."""
     kept = [
         one
         for one in candidates
         if _stays(one.usd_per_hour, limits.usd_per_hour)
-        and _stays(one.usd if one.fit.train_hours else None, limits.usd_total)
+        and _stays(one.usd, limits.usd_total)
         and _stays(one.kg_in_all, limits.kg_co2e)
     ]
     return kept or list(candidates)
 
 
 def _stays(figure: float | None, limit: float | None) -> bool:
-    return figure is None or limit is None or figure <= limit
+    return limit is None or (figure is not None and figure <= limit)

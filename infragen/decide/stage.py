@@ -72,6 +72,17 @@ UNSPLIT = declare(
     """,
     source="https://docs.vllm.ai/en/latest/serving/parallelism_scaling.html",
 )
+OVERSIZE = declare(
+    "M020",
+    "pin-oversized",
+    """Say what a pinned machine costs beyond the one that would do.
+
+    Why: two fifths of what teams rent is more than their work needs; a pin is obeyed, and its price is worth knowing.
+    Example: 8 accelerators pinned for a model that one smaller machine serves within its latency are a warning with the saving.
+    """,
+    source="design decision",
+)
+OVERSIZED = 1.25  # times the price of what would do, M020
 DEFAULT_RANGE = "10.20.0.0/16"
 WIDE_RANGE = "10.16.0.0/12"  # where a group has more machines than the default's first subnet has addresses
 FILE_SYSTEM_MTU = 8896  # what the vendor advises for file systems over the network
@@ -89,8 +100,7 @@ def run(workload: Workload, catalog: Catalog, today: datetime, diags: Diagnostic
     unsupported.check(need, diags)
     diags.raise_if_errors()
 
-    allowed = candidates(machine.machines(catalog)).by(machine.RULES, need)
-    fits = sizing_of.narrow(need, allowed)
+    fits = sizing_of.narrow(need, candidates(machine.machines(catalog)).by(machine.RULES, need))
     _explain_empty(need, fits, diags)
     joined, options, sites = _join(need, fits.kept)
     if not joined:
@@ -98,10 +108,32 @@ def run(workload: Workload, catalog: Catalog, today: datetime, diags: Diagnostic
     ranked = rank.rank(rank.within(joined, workload.limits), workload.place.optimise)
     best = ranked[0]
 
+    _check_oversize(need, best, diags)
+
     regional = group.is_regional(need, best.fit.machine, len(best.site.zones))
     zones = place.group_zones(need, best.site, regional)
     unplaced = Narrowed(fits.kept, (*fits.removed, *_not_to_be_had(fits.kept, options, sites)))
     return _plan(need, best, ranked, unplaced, options[best.fit.machine.label].offers, sites, zones, diags)
+
+
+def _check_oversize(need: Need, best: Candidate, diags: Diagnostics) -> None:
+    """A warning with the saving, where a pinned machine costs much more than the one that would have been chosen."""
+    asked = need.workload.machine
+    if best.usd is None or not (asked.type or asked.count):
+        return
+    free = sizing_of.unpinned(need)
+    fits = sizing_of.narrow(free, candidates(machine.machines(need.catalog)).by(machine.RULES, free))
+    joined, _, _ = _join(free, fits.kept)
+    known = [one for one in joined if one.usd is not None and not one.is_last_resort]
+    if not known:
+        return
+    other = rank.first(known, "cost")
+    if other.usd is not None and other.usd * OVERSIZED < best.usd:
+        path = "machine.type" if asked.type else "machine.count"
+        message = f"{best.fit.nodes} × `{best.fit.machine.label}` is more than is needed: {best.figures()}"
+        label = f"{1 - other.usd / best.usd:.0%} can be saved"
+        place_text = f"{other.fit.nodes} × {other.fit.machine.label} as {other.model} in {other.site.region.name}"
+        diags.add(OVERSIZE.warning(message, need.workload.at(path), label, f"{place_text} would do: {other.figures()}"))
 
 
 def _explain_empty(need: Need, fits: Narrowed[Fit], diags: Diagnostics) -> None:
@@ -109,7 +141,7 @@ def _explain_empty(need: Need, fits: Narrowed[Fit], diags: Diagnostics) -> None:
     if fits.kept:
         return
     last = fits.nearest
-    help = last.miss.help or sizing_of.what_would_fit(need)
+    help = "; ".join(filter(None, (last.miss.help, sizing_of.what_would_fit(need))))
     span = need.workload.at(last.miss.path or "machine")
     name = last.candidate.machine.label
     pinned = need.workload.machine.type

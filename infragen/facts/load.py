@@ -93,6 +93,11 @@ class Catalog:
         return self._by_name("accelerators", model.Accelerator)
 
     @cached_property
+    def other_accelerators(self) -> dict[str, model.OtherAccelerator]:
+        """Chips that cannot be had here, by name."""
+        return self._by_name("other_accelerators", model.OtherAccelerator)
+
+    @cached_property
     def machines(self) -> dict[str, model.MachineType]:
         """Machine types with their accelerators, by name."""
         return self._by_name("machine_types", model.MachineType)

@@ -40,6 +40,17 @@ class Accelerator(Struct, frozen=True):
     notes: str
 
 
+class OtherAccelerator(Struct, frozen=True):
+    """A chip that Google Cloud does not have. Figures serve to name the nearest that it has."""
+
+    name: str
+    aliases: tuple[str, ...]
+    memory_gib: float
+    memory_bandwidth_gb_s: float
+    bf16_tflops: float
+    confidence: str
+
+
 class MachineType(Struct, frozen=True):
     """A machine type, or (``attached``) the rule for attaching an accelerator to general-purpose machines."""
 
