@@ -128,18 +128,17 @@ class _Bytecode(FileSystemBytecodeCache):
     """Compiled templates beside their sources, as Python keeps its own; where that folder is read-only, none."""
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        with suppress(OSError):
-            super().dump_bytecode(bucket)
+        if not sys.dont_write_bytecode:
+            with suppress(OSError):
+                Path(self.directory).mkdir(exist_ok=True)
+                super().dump_bytecode(bucket)
 
 
 def _bytecode() -> _Bytecode | None:
     root = _root()
-    if sys.dont_write_bytecode or not isinstance(root, Path):
+    if not isinstance(root, Path):
         return None
-    folder = root / "__pycache__"
-    with suppress(OSError):
-        folder.mkdir(exist_ok=True)
-    return _Bytecode(str(folder), f"%s.{sys.implementation.cache_tag}")
+    return _Bytecode(str(root / "__pycache__"), f"%s.{sys.implementation.cache_tag}")
 
 
 def _render(environment: Environment, path: str, record: Mapping[str, object], diags: Diagnostics) -> str:

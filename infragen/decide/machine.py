@@ -41,25 +41,28 @@ def machines(catalog: Catalog) -> tuple[Machine, ...]:
 
 
 def _machines(catalog: Catalog) -> Iterator[Machine]:
+    hosts: dict[str, tuple[HostMachine, ...]] = {}
     for record in catalog.machines.values():
         accelerator = catalog.accelerators.get(record.accelerator or "")
         fabric = catalog.fabrics[record.fabric]
         if record.is_attached:
-            for host in _hosts(catalog, record):
+            series = record.name.partition("+")[0]
+            if series not in hosts:
+                hosts[series] = catalog.hosts(series)
+            for host in _hosts(hosts[series], record):
                 yield Machine(record, accelerator, fabric, host)
         else:
             yield Machine(record, accelerator, fabric)
 
 
-def _hosts(catalog: Catalog, record: MachineType) -> Iterator[HostMachine]:
-    """General-purpose types that the accelerators may be attached to: the rule's series, up to its vCPUs and memory.
+def _hosts(series: tuple[HostMachine, ...], record: MachineType) -> Iterator[HostMachine]:
+    """Types of the series that the accelerators may be attached to: up to the rule's vCPUs and memory.
 
     Shared-core types and those with less than 2 vCPUs per accelerator are left out: they starve the accelerator.
     """
-    series = record.name.partition("+")[0]
-    for host in catalog.host_machines.values():
+    for host in series:
         fits = host.vcpus <= record.vcpus and host.memory_gib <= record.memory_gib
-        if host.series == series and fits and host.vcpus >= 2 * record.accelerators and "-standard-" in host.name:
+        if fits and host.vcpus >= 2 * record.accelerators and "-standard-" in host.name:
             yield host
 
 

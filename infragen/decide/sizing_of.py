@@ -244,11 +244,12 @@ def _node(catalog: Catalog, box: Machine, topology: str | None) -> Node:
 
 @lru_cache(maxsize=2048)
 def _hostless(catalog: Catalog, box: Machine, topology: str | None) -> Node:
-    """The node as serving sees it: machines that differ in their host alone are one."""
+    """The node as sizing sees it unless the host holds state: machines that differ in their host alone are one."""
     return replace(_node(catalog, box, topology), vcpus=0, memory_gib=0.0)
 
 
 _size_serving = lru_cache(maxsize=512)(size_serving)
+_size_training = lru_cache(maxsize=512)(size_training)
 
 
 def _vms(need: Need, box: Machine) -> int | None:
@@ -306,7 +307,8 @@ def fit(need: Need, asked: ServeNeed | TrainNeed | None, box: Machine) -> Fit | 
         if isinstance(served, Shortfall):
             return served
         return _with_room(_served(box, served, facts), min(1.0, served.replicas_per_node))
-    trained = size_training(need.shape, asked, _node(need.catalog, box, topology), facts, count)
+    node = (_node if asked.is_offloaded else _hostless)(need.catalog, box, topology)
+    trained = _size_training(need.shape, asked, node, facts, count)
     return trained if isinstance(trained, Shortfall) else _with_room(_trained(box, trained, facts), 1 / trained.nodes)
 
 

@@ -84,9 +84,9 @@ OVERSIZE = declare(
 )
 OVERSIZED = 1.25  # times the price of what would do, M020
 DEFAULT_RANGE = "10.20.0.0/16"
-WIDE_RANGE = "10.16.0.0/12"  # where a group has more machines than the default's first subnet has addresses
+WIDE_RANGE = "10.16.0.0/12"  # where a group has more machines than those of the default have addresses
 FILE_SYSTEM_MTU = 8896  # what the vendor advises for file systems over the network
-ADDRESSES = 4000  # of the default's first subnet
+ADDRESSES = 240  # of the smallest subnets that a part of the default is cut into
 DRAIN_S = 60
 LONGEST_ANSWER_FACTOR = 4  # a long answer may take this many times the typical one
 

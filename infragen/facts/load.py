@@ -8,7 +8,7 @@ file and line; nothing is filled in silently.
 import csv
 import types
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -44,6 +44,13 @@ def _reader(hint: Any) -> Callable[[str], Any]:
     raise TypeError(f"no reader for {hint}")
 
 
+@cache
+def _readers(record: type[Struct]) -> tuple[tuple[str, Callable[[str], Any]], ...]:
+    """Each field of a record, and how its cell is read."""
+    hints = get_type_hints(record)
+    return tuple((name, _reader(hints[name])) for name in record.__struct_fields__)
+
+
 class Table:
     """One CSV file: header and raw rows. Converting a row costs more than reading it, so rows convert on demand."""
 
@@ -55,8 +62,7 @@ class Table:
 
     def records(self, record: type[Record], rows: list[list[str]] | None = None) -> Iterator[Record]:
         """The rows (all, or those given) as records. Columns that the record lacks are left aside. Raises FactError."""
-        hints = get_type_hints(record)
-        columns = [(self.header.index(name), _reader(hints[name])) for name in record.__struct_fields__]
+        columns = [(self.header.index(name), read) for name, read in _readers(record)]
         for number, row in enumerate(self.rows if rows is None else rows, start=2):
             try:
                 yield record(*[read(row[index]) for index, read in columns])
@@ -162,7 +168,18 @@ class Catalog:
     @cached_property
     def host_machines(self) -> dict[str, model.HostMachine]:
         """General-purpose machine types by name."""
-        return self._by_name("host_machines", model.HostMachine)
+        table, _ = self._hosts
+        return {row.name: row for row in table.records(model.HostMachine)}
+
+    @cached_property
+    def _hosts(self) -> tuple[Table, dict[tuple[str, ...], list[list[str]]]]:
+        table = self.table("host_machines")
+        return table, table.grouped("series")
+
+    def hosts(self, series: str) -> tuple[model.HostMachine, ...]:
+        """General-purpose machine types of one series."""
+        table, groups = self._hosts
+        return tuple(table.records(model.HostMachine, groups.get((series,), [])))
 
     def series_zones(self, series: str) -> frozenset[str]:
         """Zones where general-purpose machines of a series are known: a series comes to a zone as a whole."""

@@ -296,7 +296,7 @@ def plain_program() -> Plan:
     """No container, no accelerator: a pool of ordinary machines that can migrate live."""
     pool = machine("n1-standard-8", 4)
     plan = _changed(_with(unexposed(), machine=pool), "group", has_autoscaler=False, heals=False, stopped=2, size=4)
-    program = Program(None, ("/opt/work/run", "--all"), (("MODE", "full"),), ())
+    program = Program(None, ("/opt/run", "--all"), (("MODE", "full"),), ())
     return replace(plan, task="compute", serving=None, program=program, storage=())
 
 
