@@ -103,6 +103,17 @@ CONTRADICTION = declare(
     """,
     source=UPDATES,
 )
+OUTAGE = declare(
+    "G009",
+    "update-outage",
+    """Say when an update takes all machines of a service at once.
+
+    Why: a regional group replaces at least one machine per zone at a time; with no more machines than zones nobody is left to
+    answer.
+    Example: 3 reserved machines in 3 zones, none to spare: each update is an outage.
+    """,
+    source=UPDATES,
+)
 Signal = Literal["cpu-utilization", "gpu-utilization", "load-balancing", "requests"]
 Placement = Literal["compact", "spread", "none"]
 SPARE: frozenset[CapacityModel] = frozenset({"on-demand", "spot"})
@@ -194,6 +205,11 @@ def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupCh
         Reason(SURGE.id, text),
     ]
     _contradictions(need, asked, surge, unavailable, replacement, regional, diags)
+    if serves and update == "proactive" and surge == 0 and unavailable >= size > 0:
+        message = f"an update replaces all {size} machines at once"
+        help = "raise the smallest size, set `group.scope: zonal`, or `group.update.type: opportunistic`"
+        label = f"{unavailable} may be unavailable at a time"
+        diags.add(OUTAGE.warning(message, need.workload.at("group.update"), label, help))
 
     delay = (
         settings.heal.initial_delay
