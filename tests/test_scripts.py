@@ -178,7 +178,8 @@ MEMBERS = [f"tune-70b-{suffix}" for suffix in ("x9z1", "a0bc", "m5m5", "b1b1", "
 
 @pytest.mark.parametrize(("own", "rank"), [("a0bc", 0), ("x9z1", 6)])
 @pytest.mark.parametrize("zonal", [True, False])
-def test_ranks_follow_the_sorted_names(machine, own, rank, zonal):
+@pytest.mark.parametrize("per_page", [500, 4])
+def test_ranks_follow_the_sorted_names(machine, own, rank, zonal, per_page):
     suffix = "europe-west4-b.c.ml.internal" if zonal else "c.ml.internal"
     machine.answer(METADATA + "service-accounts/default/token", '{"access_token":"t"}')
     machine.answer(METADATA + "hostname", f"tune-70b-{own}.{suffix}")
@@ -190,15 +191,21 @@ def test_ranks_follow_the_sorted_names(machine, own, rank, zonal):
     }.items():  # fmt: skip
         machine.attribute(name, text)
     leaving = [("tune-70b-0000", "DELETING"), ("tune-70b-zzzz", "ABANDONING")]
-    listing = ",\n".join(
+    entries = [
         f'    {{\n      "instance": "https://www.googleapis.com/compute/v1/projects/ml/zones/europe-west4-b/instances/{one}",\n'
         f'      "currentAction": "{action}"\n    }}'
         for one, action in [*((one, "NONE") for one in MEMBERS), *leaving]
+    ]
+    address = (
+        f"https://compute.googleapis.com/compute/v1/{GROUP}/listManagedInstances?maxResults=500"
+        "&fields=nextPageToken,managedInstances(instance,currentAction)"
     )
-    machine.answer(
-        f"https://compute.googleapis.com/compute/v1/{GROUP}/listManagedInstances?maxResults=500&fields=managedInstances(instance,currentAction)",
-        f'{{\n  "managedInstances": [\n{listing}\n  ]\n}}\n',
-    )
+    pages = [entries[start : start + per_page] for start in range(0, len(entries), per_page)]
+    for number, page in enumerate(pages, 1):
+        listing = ",\n".join(page)
+        more = f',\n  "nextPageToken": "p+{number + 1}="' if number < len(pages) else ""
+        asked = f"&pageToken=p%2B{number}=" if number > 1 else ""
+        machine.answer(address + asked, f'{{\n  "managedInstances": [\n{listing}\n  ]{more}\n}}\n')
     result = machine.run(scripts_of(train())["run.sh"])
     assert result.returncode == 0, result.stderr
     started = machine.calls("docker")[-1]

@@ -44,9 +44,15 @@ mapfile -t ENVIRONMENT <<<"$TEXT"
 # Ranks: all machines of the group that stay in it, sorted by name; the first one leads. A machine that is repaired keeps
 # its name and its rank; a substitute has a name of its own, so ranks are told anew whenever the program starts.
 members() {
-  local listed
-  listed="$(google_api POST \
-    "https://compute.googleapis.com/compute/v1/$GROUP/listManagedInstances?maxResults=500&fields=managedInstances(instance,currentAction)")"
+  local address page token='' listed=''
+  address="https://compute.googleapis.com/compute/v1/$GROUP/listManagedInstances?maxResults=500"
+  address+='&fields=nextPageToken,managedInstances(instance,currentAction)'
+  while
+    page="$(google_api POST "$address${token:+&pageToken=${token//+/%2B}}")" || return
+    listed+="$page"
+    token="$(json_string nextPageToken <<<"$page" || true)" # the last page has none
+    [[ -n "$token" ]]
+  do :; done
   # One machine per line; those that are leaving count no more.
   tr -d '\n' <<<"$listed" | tr '}' '\n' | grep -v -E '"currentAction": *"(DELETING|ABANDONING)"' \
     | grep -o '"instance": *"[^"]*"' | sed 's/^.*\/zones\///; s/"$//' | sort -t / -k 3
