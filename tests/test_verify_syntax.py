@@ -1,7 +1,6 @@
 """Syntax: what Terraform refuses is refused, and what it takes is taken."""
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -52,8 +51,7 @@ def test_refuses_what_terraform_refuses(text: str) -> None:
     assert all(one.span is not None and one.span.line <= text.count("\n") + 1 for one in errors)
 
 
-@pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
-def test_the_verdicts_are_those_of_terraform(tmp_path: Path) -> None:
+def test_the_verdicts_are_those_of_terraform(tmp_path: Path, terraform_program: str) -> None:
     configuration = tmp_path / "terraform.rc"
     configuration.touch()
     environment = {**os.environ, "TF_CLI_CONFIG_FILE": str(configuration), "CHECKPOINT_DISABLE": "1"}
@@ -62,12 +60,12 @@ def test_the_verdicts_are_those_of_terraform(tmp_path: Path) -> None:
         for number, text in enumerate(texts(verdict)):
             (folder / f"{number}.tf").write_text(text)
     good = subprocess.run(
-        ["terraform", "fmt", "-list=false", "-write=false", str(tmp_path / "good")],
+        [terraform_program, "fmt", "-list=false", "-write=false", str(tmp_path / "good")],
         capture_output=True, text=True, env=environment, check=False,
     )  # fmt: skip
     assert good.returncode == 0, good.stderr
     bad = subprocess.run(
-        ["terraform", "fmt", "-list=false", "-write=false", "-no-color", str(tmp_path / "bad")],
+        [terraform_program, "fmt", "-list=false", "-write=false", "-no-color", str(tmp_path / "bad")],
         capture_output=True, text=True, env=environment, check=False,
     )  # fmt: skip
     refused = {line.split("bad/")[1].split(".tf")[0] for line in bad.stderr.splitlines() if "bad/" in line}

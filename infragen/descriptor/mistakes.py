@@ -195,7 +195,7 @@ def _retyped(node: tree.Node, schema: Schema, keys: tuple[str, ...]) -> str:  # 
     if "boolean" in types and text.lower() in ("no", "off", "n", "false"):
         return "write `false`"
     if {"integer", "number"} & set(types) and text:
-        return _renumbered(text, "integer" in types)
+        return _renumbered(text, "integer" in types, isinstance(node, tree.Scalar) and isinstance(node.value, str))
     if "string" in types and text:
         return f'put it in quotation marks: `"{shown(text)}"`'
     if "array" in types and text and "properties" not in field_item(schema):
@@ -215,7 +215,7 @@ def field_item(schema: Schema) -> Schema:
     return {"properties": {}} if "$ref" in items else items
 
 
-def _renumbered(text: str, is_whole: bool) -> str:
+def _renumbered(text: str, is_whole: bool, is_quoted: bool) -> str:
     digits = re.sub(r"(?<=\d)[_,' ](?=\d{3})", "", text.strip())
     scaled = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKMBGT])", digits)
     if scaled:
@@ -224,7 +224,10 @@ def _renumbered(text: str, is_whole: bool) -> str:
     if isinstance(number, (int, float)) and not isinstance(number, bool):
         if is_whole and math.isfinite(number) and number != number // 1:
             return f"write a whole number, like `{round(number)}`"
-        return f"write `{digits}`" if digits != text else "write it without quotation marks"
+        if digits != text:
+            return f"write `{digits}`"
+        if is_quoted:
+            return "write it without quotation marks"
     return "write a whole number, like `8` or `4e6`" if is_whole else "write a number, like `0.5` or `70.6e9`"
 
 
