@@ -14,8 +14,8 @@ from infragen.facts.model import StorageService
 from infragen.units import GIB, HOURS_PER_MONTH, MIB
 
 FILE_SYSTEM_SHARE = 1.1  # room for a file system's own needs, and to grow
-SMALL_FILE_BYTES = 50e6  # below it, latency per file decides, T008
-MANY_READERS = 100  # T007
+SMALL_FILE_BYTES = 50e6  # below it, latency per file decides, T008; from memory
+MANY_READERS = 100  # T007; from memory
 READ_ONLY: Mapping[str, str] = {"weights": "weights are replaced as a whole, never changed"}
 POSIX_ORDER = ("none", "basic", "full")
 CONTAINER_RANGE = ipaddress.IPv4Network("172.17.0.0/16")  # container engines and file servers use it themselves
@@ -256,7 +256,8 @@ def many_static_readers(store: Store, service: StorageService) -> Miss | None:
     """Buy a shared read-only disk for weights from 100 readers on, and only for weights that stay.
 
     Why: its rate is paid for by the month and every new version is a new disk; below 100 readers, or with weekly
-    updates, object storage with a cache loads about as fast for a fraction of the price.
+    updates, object storage with a cache loads about as fast for a fraction of the price. The
+    bound of 100 is recalled, not read.
     Example: 250 readers of static weights in one zone reject object storage; 8 readers reject the shared disk.
     """
     if store.purpose != "weights" or (store.pinned and store.pinned.service):
@@ -279,14 +280,17 @@ def many_static_readers(store: Store, service: StorageService) -> Miss | None:
 def small_files(store: Store, service: StorageService) -> Miss | None:
     """Keep small files where latency is low.
 
-    Why: below about 50 MB a file, the time to the first byte decides; object storage takes tens of milliseconds.
+    Why: in small files the time to the first byte decides, and object storage takes tens of milliseconds. The bound of
+    50 MB a file is recalled, not read: measure before relying on it near the bound.
     Example: a training set of 256 KiB files rejects Cloud Storage with Cloud Storage FUSE.
     """
     if store.purpose != "dataset" or store.file_bytes is None or store.file_bytes >= SMALL_FILE_BYTES:
         return None
     if service.latency != "tens-of-ms" or (store.pinned and store.pinned.service):
         return None
-    return Miss(f"tens of milliseconds per file, and files are {store.file_bytes / MIB:.3g} MiB")
+    return Miss(
+        f"tens of milliseconds per file, and files are {store.file_bytes / MIB:.3g} MiB, below 50 MB (a bound from memory)"
+    )
 
 
 @rule("T009", "object-home", source="https://docs.cloud.google.com/ai-hypercomputer/docs/storage")
