@@ -37,7 +37,7 @@ check: .venv/ready .venv-checkov/ready  ## what must be green before a commit: l
 	$(MAKE) test
 
 golden: .venv/ready  ## write the golden files anew; review them with git diff
-	INFRAGEN_GOLDEN=1 $(BIN)/pytest -p no:xdist tests/test_golden.py tests/test_errors.py tests/test_refused.py tests/test_verify.py tests/test_docs.py
+	INFRAGEN_GOLDEN=1 $(BIN)/pytest -p no:xdist tests/test_golden.py tests/test_errors.py tests/test_refused.py tests/test_cases.py tests/test_verify.py tests/test_docs.py
 
 docs: golden  ## write docs/rules.md and the outputs in README.md anew
 
