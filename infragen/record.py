@@ -112,6 +112,7 @@ def _decision(decision: Decision[Any], choice: Any, **first: str) -> dict[str, A
         "rejected": [asdict(one) for one in decision.rejected],
         "alternatives": [_plain(one) for one in decision.alternatives],
         "would_change": list(decision.would_change),
+        "ranked": _plain(decision.ranked),
     }
 
 

@@ -45,10 +45,21 @@ def _machines(one: Candidate, best: Candidate) -> str:
 def _alternative(name: str, one: Candidate, best: Candidate, setting: str) -> Alternative:
     kg = one.kg_co2e_per_hour
     more = ""
-    if one.usd is not None and best.usd:
+    if one is not best and one.usd is not None and best.usd:
         share = one.usd / best.usd - 1
         more = f"; {share:+.0%}"
-    return Alternative(name, f"{one.figures()}{more}", one.usd_per_hour, kg.expected if kg else None, setting)
+    is_job = one.fit.train_hours is not None
+    return Alternative(
+        candidate=name,
+        because=f"{one.figures()}{more}",
+        usd_per_hour=one.usd_per_hour,
+        kg_co2e_per_hour=kg.expected if kg else None,
+        usd_total=one.usd if is_job else None,
+        kg_co2e_total=one.kg if is_job else None,
+        region=one.site.region.name,
+        capacity=one.model,
+        setting=setting,
+    )
 
 
 def machine(
@@ -88,6 +99,7 @@ def machine(
         fits.rejections(lambda one: one.machine.label),
         tuple(_alternative(_machines(one, best), one, best, f"machine.type={one.fit.machine.type}") for one in others),
         sizing_of.would_change(need, fit),
+        _alternative(_machines(best, best), best, best, ""),
     )
 
 
@@ -192,6 +204,7 @@ def capacity_model(
         (why,),
         narrowed.rejections(lambda offer: offer.model),
         tuple(_alternative(one.model, one, best, f"capacity.model={one.model}") for one in others),
+        ranked=_alternative(model, best, best, ""),
     )
 
 
@@ -263,4 +276,5 @@ def location(
             _alternative(one.site.region.name, one, best, f"place.regions=[{one.site.region.name}]") for one in others
         ),
         would,
+        _alternative(best.site.region.name, best, best, ""),
     )

@@ -26,12 +26,16 @@ class Rejection(Struct, frozen=True):
 
 
 class Alternative(Struct, frozen=True):
-    """A sufficient candidate that ranked behind the choice; ``figures`` is what it would give, ready to print."""
+    """A sufficient candidate that ranked behind the choice, with the figures that it was ranked by."""
 
     candidate: str
     because: str
     usd_per_hour: float | None = None
     kg_co2e_per_hour: float | None = None
+    usd_total: float | None = None  # of a job
+    kg_co2e_total: float | None = None
+    region: str = ""
+    capacity: str = ""  # the model it is obtained under
     setting: str = ""  # the `--set` that takes it
 
 
@@ -43,6 +47,7 @@ class Decision(Struct, Generic[Choice_co], frozen=True):
     rejected: tuple[Rejection, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
     would_change: tuple[str, ...] = ()
+    ranked: Alternative | None = None  # the choice in the figures of its alternatives, where a ranking made it
 
 
 class Range(Struct, frozen=True):
