@@ -110,6 +110,10 @@ resource "google_compute_region_instance_group_manager" "main" {
   instance_lifecycle_policy {
     default_action_on_failure = "REPAIR"
     force_update_on_repair    = "YES"
+
+    on_repair {
+      allow_changing_zone = "YES"
+    }
   }
 
   depends_on = [

@@ -106,7 +106,7 @@ resource "google_compute_instance_group_manager" "main" {
     type                           = "OPPORTUNISTIC"
     minimal_action                 = "REPLACE"
     most_disruptive_allowed_action = "REPLACE"
-    replacement_method             = "SUBSTITUTE"
+    replacement_method             = "RECREATE"
     max_surge_fixed                = 0
     max_unavailable_fixed          = 1
   }

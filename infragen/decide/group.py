@@ -5,9 +5,10 @@ from typing import Literal
 
 from msgspec import Struct
 
-from infragen.decide.model import Decision, GroupChoice, Reason
-from infragen.decide.need import SERVING_TASKS, TRAINING_TASKS, Machine, Need
-from infragen.descriptor.model import CapacityModel, Replicas
+from infragen.decide import fallbacks, keeping, scaling
+from infragen.decide.model import Decision, GroupChoice, Reason, StorageChoice
+from infragen.decide.need import TRAINING_TASKS, Machine, Need
+from infragen.descriptor.model import CapacityModel
 from infragen.diagnostics import Diagnostics, declare
 
 HEALING_CHECKS = "https://docs.cloud.google.com/compute/docs/instance-groups/autohealing-instances-in-migs"
@@ -16,7 +17,6 @@ BOOT_S = 300  # boot of an image that holds everything, G005
 CONTAINER_S = 300  # pulling a container of several GB, and starting its engine
 INSTALL_S = 300  # packages that a public image lacks
 HEAL_MAX_S = 3600  # the API's limit of the initial delay, G005
-UTILISATION_TARGET = 0.7  # share of a machine's capacity at which the autoscaler adds one, G004
 
 SCOPE = declare(
     "G001",
@@ -44,22 +44,12 @@ SURGE = declare(
     "update-surge",
     """Add machines during an update only where spare machines exist.
 
-    Why: a reserved or scarce accelerator has no spare; the update would wait for a machine that never comes. Regional
+    Why: a reserved or scarce accelerator has no spare; the update would wait for a machine that never comes. Machines with a
+    network for their accelerators are sold in blocks, and a list of fallbacks says itself that the first is scarce. Regional
     groups take 0, or at least one per zone.
     Example: on-demand serving in three zones surges by 3 with none unavailable; a reserved fleet surges by 0.
     """,
     source=UPDATES,
-)
-SCALE = declare(
-    "G004",
-    "autoscale-signal",
-    """Scale on the requests that a machine can answer, where a load balancer counts them; else on GPU utilisation.
-
-    Why: a serving engine batches: its GPU looks busy long before it is full. The rate that the plan computed for a
-    machine is the honest capacity.
-    Example: an exposed service with `requests_per_second` scales on the load balancer's rate per machine.
-    """,
-    source="https://docs.cloud.google.com/compute/docs/autoscaler/scaling-load-balancing",
 )
 HEAL = declare(
     "G005",
@@ -71,16 +61,6 @@ HEAL = declare(
     verdict comes after 12 minutes.
     """,
     source=HEALING_CHECKS,
-)
-SIZE = declare(
-    "G006",
-    "group-size",
-    """Run as many machines as the traffic or the job needs, within the replicas that the descriptor allows.
-
-    Why: fewer do not meet the latency at peak; more are paid for and idle.
-    Example: 3 replicas for the peak within `replicas: {min: 2, max: 8}` scale between 2 and 8 machines.
-    """,
-    source="Little's law: requests in flight = rate × time per request",
 )
 PLACEMENT = declare(
     "G007",
@@ -114,7 +94,6 @@ OUTAGE = declare(
     """,
     source=UPDATES,
 )
-Signal = Literal["cpu-utilization", "gpu-utilization", "load-balancing", "requests"]
 Placement = Literal["compact", "spread", "none"]
 SPARE: frozenset[CapacityModel] = frozenset({"on-demand", "spot"})
 
@@ -131,6 +110,8 @@ class GroupNeed(Struct, frozen=True):
     load_s: float  # reading the model
     has_own_image: bool
     requests_per_second_per_node: float | None
+    boot_disk: str = ""
+    stores: tuple[StorageChoice, ...] = ()
 
 
 def is_regional(need: Need, machine: Machine, zones_available: int) -> bool:
@@ -139,7 +120,7 @@ def is_regional(need: Need, machine: Machine, zones_available: int) -> bool:
     if asked:
         return asked == "regional"
     return (
-        need.workload.task == "serve"
+        (need.workload.task == "serve" or bool(need.workload.machine.fallbacks))
         and zones_available > 1
         and machine.fabric.network_profile is None
         and need.workload.capacity.model not in ("reservation", "future-reservation", "calendar")
@@ -154,15 +135,6 @@ def _pins_a_disk(need: Need) -> bool:
     return any(one.service in asked and one.scope == "zonal" and not one.is_writable_shared for one in services)
 
 
-def bounds(replicas: Replicas | None, nodes: int, nodes_per_replica: float) -> tuple[int, int]:
-    """Smallest and largest number of VMs."""
-    if replicas is None:
-        return nodes, nodes
-    low = math.ceil((replicas.min if replicas.min is not None else 1) * nodes_per_replica)
-    high = math.ceil(replicas.max * nodes_per_replica) if replicas.max is not None else max(nodes, low)
-    return low, max(high, low)
-
-
 def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupChoice]:
     """The group, with the reason for each part."""
     workload = need.workload
@@ -170,31 +142,19 @@ def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupCh
     regional = len(asked.zones) > 1
     why = [_scope_reason(need, regional)]
 
-    replicas = workload.serve.replicas if workload.serve and workload.task in SERVING_TASKS else None
-    low, high = bounds(replicas, asked.nodes, asked.nodes_per_replica)
-    autoscale = settings.autoscale
-    if autoscale:
-        low = autoscale.min if autoscale.min is not None else low
-        high = autoscale.max if autoscale.max is not None else max(high, low)
-    if workload.machine.count:
-        low = high = workload.machine.count if not autoscale else high
-    has_autoscaler = serves and high > low
-    size = min(max(asked.nodes, low), high)
-    why.append(Reason(SIZE.id, _size_text(asked, low, high, size, has_autoscaler)))
+    sized = scaling.decide(
+        need, asked.machine, asked.nodes, asked.nodes_per_replica, asked.requests_per_second_per_node, diags
+    )
+    size = sized.size
+    why += sized.because
 
-    signal: Signal | None = None
-    target: float | None = None
-    if has_autoscaler:
-        signal, target, text = _signal(need, asked)
-        why.append(Reason(SCALE.id, text))
-
-    surge, unavailable, text = _surge(need, asked, regional, high)
+    replacement = _replacement(need, asked)
+    surge, unavailable, text = _surge(need, asked, regional, replacement)
     update = (
         settings.update.type
         if settings.update and settings.update.type
         else ("proactive" if serves else "opportunistic")
     )
-    replacement = settings.update.replacement if settings.update and settings.update.replacement else "substitute"
     why += [
         Reason(
             UPDATE.id,
@@ -206,10 +166,15 @@ def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupCh
     ]
     _contradictions(need, asked, surge, unavailable, replacement, regional, diags)
     if serves and update == "proactive" and surge == 0 and unavailable >= size > 0:
-        message = f"an update replaces all {size} machines at once"
+        message = f"an update replaces {'the only machine' if size == 1 else f'all {size} machines'} at once"
         help = "raise the smallest size, set `group.scope: zonal`, or `group.update.type: opportunistic`"
         label = f"{unavailable} may be unavailable at a time"
         diags.add(OUTAGE.warning(message, need.workload.at("group.update"), label, help))
+
+    why += keeping.check_standby(need, asked.machine, asked.capacity, diags)
+    why += keeping.check_stateful(need, asked.stores, sized.is_automatic, replacement, diags)
+    fallback, reasons = fallbacks.decide(need, asked.machine, asked.boot_disk, asked.capacity, asked.zones, diags)
+    why += reasons
 
     delay = (
         settings.heal.initial_delay
@@ -217,6 +182,11 @@ def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupCh
         else _boot_s(need, asked) + asked.load_s
     )
     delay_s = min(HEAL_MAX_S, 60 * math.ceil(delay / 60))
+    if serves and delay > HEAL_MAX_S:
+        message = f"a machine takes {delay / 60:.0f} min to serve; the longest delay of a first verdict is 60 min"
+        label = "an unhealthy machine is not replaced: it may be loading still"
+        help = "load faster: build an image with everything, or put the weights on a faster store"
+        diags.add(HEAL.warning(message, workload.at("group.heal"), label, help))
     if serves:
         why.append(
             Reason(
@@ -230,22 +200,34 @@ def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupCh
         GroupChoice(
             scope="regional" if regional else "zonal",
             size=size,
-            min_size=low,
-            max_size=high,
-            has_autoscaler=has_autoscaler,
-            signal=signal,
-            target=target,
+            min_size=sized.low,
+            max_size=sized.high,
+            has_autoscaler=sized.is_automatic,
+            signal=sized.signal,
+            target=sized.target,
             scales_in=asked.capacity in SPARE
-            and signal != "gpu-utilization",  # a busy GPU says little, an idle one less
+            and sized.signal != "gpu-utilization",  # a busy GPU says little, an idle one less
             update_type=update,
             max_surge=surge,
             max_unavailable=unavailable,
             replacement=replacement,
             heals=serves,
+            repairs_unhealthy=delay <= HEAL_MAX_S,
             initial_delay_s=delay_s,
             placement=placement,
             all_or_nothing=settings.all_or_nothing,
+            suspended=settings.standby.suspended if settings.standby else 0,
             stopped=settings.standby.stopped if settings.standby else 0,
+            standby_delay_s=delay_s if settings.standby else 0,
+            queue=settings.autoscale.queue if settings.autoscale else None,
+            metric=settings.autoscale.metric if settings.autoscale else None,
+            metric_filter=settings.autoscale.filter if settings.autoscale else None,
+            scale_in_machines=sized.scale_in_machines,
+            scale_in_window_s=sized.scale_in_window_s,
+            schedules=sized.schedules,
+            stateful_stores=tuple(settings.stateful.stores) if settings.stateful else (),
+            keeps_internal_ip=settings.stateful.internal_ip if settings.stateful else False,
+            fallbacks=fallback,
         ),
         tuple(why),
     )
@@ -260,6 +242,8 @@ def _boot_s(need: Need, asked: GroupNeed) -> int:
 def _scope_reason(need: Need, regional: bool) -> Reason:
     if need.workload.group.scope:
         return Reason(SCOPE.id, f"group.scope is `{need.workload.group.scope}`")
+    if regional and need.workload.task != "serve":
+        return Reason(SCOPE.id, "machine types are mixed in a regional group only")
     if regional:
         return Reason(SCOPE.id, "replicas answer from any zone of the region")
     if need.workload.task == "serve":
@@ -269,35 +253,22 @@ def _scope_reason(need: Need, regional: bool) -> Reason:
     return Reason(SCOPE.id, "a job in one zone, beside its data")
 
 
-def _size_text(asked: GroupNeed, low: int, high: int, size: int, scales: bool) -> str:
-    if scales:
-        return f"{asked.nodes} VMs at peak; between {low} and {high} as asked"
-    return f"{size} VM{'s' if size > 1 else ''}"
+def _replacement(need: Need, asked: GroupNeed) -> Literal["substitute", "recreate"]:
+    """New names, or the same: machines that know each other, or that keep something, come back under their names."""
+    settings = need.workload.group
+    if settings.update and settings.update.replacement:
+        return settings.update.replacement
+    keeps = settings.stateful is not None and bool(settings.stateful.stores or settings.stateful.internal_ip)
+    return "recreate" if keeps or (need.workload.task in TRAINING_TASKS and asked.nodes > 1) else "substitute"
 
 
-def _signal(need: Need, asked: GroupNeed) -> tuple[Signal, float, str]:
-    given = need.workload.group.autoscale
-    serve = need.workload.serve
-    rate = asked.requests_per_second_per_node
-    exposed = serve is not None and serve.expose != "none"
-    signal: Signal = given.signal if given and given.signal else ("requests" if exposed and rate else "gpu-utilization")
-    if given and given.target:
-        target = given.target if signal == "requests" else given.target / 100
-        return signal, target, f"{signal} at {given.target:g}, as asked"
-    if signal == "requests" and rate:
-        return (
-            signal,
-            round(rate, 3),
-            f"a machine answers {rate:.3g} requests/s within the latency asked for; add one at {UTILISATION_TARGET:.0%} of that",
-        )
-    return signal, UTILISATION_TARGET, f"{signal} at {UTILISATION_TARGET:.0%}"
-
-
-def _surge(need: Need, asked: GroupNeed, regional: bool, high: int) -> tuple[int, int, str]:
+def _surge(need: Need, asked: GroupNeed, regional: bool, replacement: str) -> tuple[int, int, str]:
     update = need.workload.group.update
     step = len(asked.zones) if regional else 1
-    recreate = update is not None and update.replacement == "recreate"
-    has_spare = asked.capacity in SPARE and need.workload.task == "serve" and not recreate
+    is_scarce = asked.machine.fabric.data_nics > 0 or bool(need.workload.machine.fallbacks)
+    has_spare = (
+        asked.capacity in SPARE and need.workload.task == "serve" and replacement != "recreate" and not is_scarce
+    )
     surge, unavailable = (step, 0) if has_spare else (0, step)
     text = (
         "spare machines can be had: none goes before its successor serves"
@@ -344,16 +315,6 @@ def _contradictions(
                     f"set it to 0 or {zones}",
                 )
             )
-    standby = need.workload.group.standby
-    if standby and standby.suspended and asked.machine.accelerator:
-        diags.add(
-            CONTRADICTION.error(
-                "a machine with an accelerator cannot be suspended",
-                at("group.standby.suspended"),
-                f"{standby.suspended} suspended",
-                "use `stopped`, which keeps no accelerator",
-            )
-        )
 
 
 def _placement(need: Need, asked: GroupNeed) -> tuple[Placement, Reason]:

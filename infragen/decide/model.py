@@ -139,6 +139,23 @@ class ImageChoice(Struct, frozen=True):
     base: ImageFamily | None  # the public family it is, or is built from
 
 
+class ScheduleChoice(Struct, frozen=True):
+    """A time with more machines. ``at``: as in crontab."""
+
+    name: str
+    at: str
+    lasts_s: int
+    machines: int
+    time_zone: str
+
+
+class FallbackChoice(Struct, frozen=True):
+    """A machine type that the group may take instead; the first choice has rank 0."""
+
+    type: str
+    rank: int
+
+
 class GroupChoice(Struct, frozen=True):
     """The managed instance group."""
 
@@ -147,8 +164,8 @@ class GroupChoice(Struct, frozen=True):
     min_size: int
     max_size: int
     has_autoscaler: bool
-    signal: Literal["cpu-utilization", "gpu-utilization", "load-balancing", "requests"] | None
-    target: float | None  # per machine: a share of 1 for utilisations, requests per second for requests
+    signal: Literal["cpu-utilization", "gpu-utilization", "load-balancing", "requests", "queue", "metric"] | None
+    target: float | None  # per machine: a share of 1 for utilisations, else as the signal counts
     scales_in: bool
     update_type: Literal["proactive", "opportunistic"]
     max_surge: int
@@ -158,7 +175,24 @@ class GroupChoice(Struct, frozen=True):
     initial_delay_s: int
     placement: Literal["compact", "spread", "none"]
     all_or_nothing: bool = False
+    repairs_unhealthy: bool = True  # false: a machine may load longer than the first verdict can be put off
+    suspended: int = 0
     stopped: int = 0
+    standby_delay_s: int = 0  # from the start of a machine to its rest, so that it is ready when it wakes
+    queue: str | None = None  # Pub/Sub subscription
+    metric: str | None = None
+    metric_filter: str | None = None
+    scale_in_machines: int = 1  # that may go within the window
+    scale_in_window_s: int = 600
+    schedules: tuple[ScheduleChoice, ...] = ()
+    stateful_stores: tuple[Purpose, ...] = ()
+    keeps_internal_ip: bool = False
+    fallbacks: tuple[FallbackChoice, ...] = ()
+
+    @property
+    def is_stateful(self) -> bool:
+        """Whether a machine keeps more than its name when it is replaced."""
+        return bool(self.stateful_stores) or self.keeps_internal_ip
 
 
 class NetworkChoice(Struct, frozen=True):

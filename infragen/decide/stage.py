@@ -239,6 +239,8 @@ def _plan(
             load_s=load_s,
             has_own_image=bool(workload.image.base),
             requests_per_second_per_node=fit.requests_per_second_per_node,
+            boot_disk=workload.machine.boot_disk or fit.machine.record.boot_disk_types[0],
+            stores=tuple(one.choice for one in stored),
         ),
         diags,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from infragen import units
-from infragen.decide import group, sizing_of, storage
+from infragen.decide import scaling, sizing_of, storage
 from infragen.decide.fit import Fit
 from infragen.decide.model import Alternative, Decision, Reason, StorageChoice
 from infragen.decide.need import Need
@@ -40,7 +40,9 @@ def _store(need: Need, fit: Fit, purpose: Purpose, zones: tuple[str, ...]) -> st
     workload = need.workload
     pinned = next((entry for entry in workload.storage if entry.purpose == purpose), None)
     replicas = workload.serve.replicas if workload.serve else None
-    _, most = group.bounds(replicas, fit.nodes, 1 / fit.replicas_per_node)
+    _, most = scaling.bounds(replicas, fit.nodes, 1 / fit.replicas_per_node)
+    if workload.group.autoscale:
+        most = max(most, workload.group.autoscale.max or 0)
     surge = len(zones) if workload.task == "serve" else 0
     clients = pinned.clients if pinned and pinned.clients else most + surge
     data = workload.data

@@ -59,8 +59,6 @@ def _unsupported(workload: Workload) -> Iterator[tuple[str, str, str]]:
             "how long a request may wait is not limited yet",
             "cancel the request by hand when it is too late",
         )
-    if workload.group.standby and workload.group.standby.stopped:
-        yield "group.standby.stopped", "standby machines are not written yet", "raise the smallest size of the group"
 
 
 def check(need: Need, diags: Diagnostics) -> None:

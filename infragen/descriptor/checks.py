@@ -74,10 +74,12 @@ def misplaced_section(w: Workload) -> Iterator[Finding]:
     if w.task == "serve" and w.limits.usd_total is not None:
         help = "write `usd_per_hour`: a month has 730 hours"
         yield Finding("limits.usd_total", "`usd_total` does not belong to the task `serve`", "serving has no end", help)
-    for key in ("autoscale", "heal"):
-        if w.task != "serve" and getattr(w.group, key) is not None:
-            message, label = f"`{key}` has no effect on the task `{w.task}`", "only a service is scaled and probed"
-            yield Finding(f"group.{key}", message, label, f"remove `{key}`", Severity.WARNING)
+    if w.task in ("pretrain", "finetune") and w.group.autoscale is not None:
+        message, label = f"`autoscale` has no effect on the task `{w.task}`", "all machines of a run work together"
+        yield Finding("group.autoscale", message, label, "remove `autoscale`", Severity.WARNING)
+    if w.task != "serve" and w.group.heal is not None:
+        message = f"`heal` has no effect on the task `{w.task}`"
+        yield Finding("group.heal", message, "only a service is probed", "remove `heal`", Severity.WARNING)
 
 
 @check("D041", "missing-model")
@@ -550,7 +552,7 @@ def out_of_reach(w: Workload) -> Iterator[Finding]:
     Example: `autoscale: {signal: gpu-utilization, target: 500}`; `heal: {initial_delay: 10d}`.
     """
     scale, heal, disk = w.group.autoscale, w.group.heal, w.machine.boot_disk_size
-    is_share = scale is not None and scale.signal != "requests"
+    is_share = scale is not None and scale.signal not in ("requests", "queue", "metric")
     if scale and is_share and scale.target is not None and scale.target > _PERCENT:
         help = "write a percentage of one machine, for example 70"
         yield Finding(

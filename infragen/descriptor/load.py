@@ -9,7 +9,13 @@ import re
 
 from pydantic import ValidationError
 
-from infragen.descriptor import checks, mistakes, rules, tree
+from infragen.descriptor import (
+    checks,
+    fleet,  # noqa: F401  (enters its checks)
+    mistakes,
+    rules,
+    tree,
+)
 from infragen.descriptor.model import Workload
 from infragen.descriptor.rules import Says
 from infragen.descriptor.source import MAX_BYTES, File, Source

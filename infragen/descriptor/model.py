@@ -84,6 +84,8 @@ Label = Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Tokens = Annotated[int, Field(ge=1, le=100_000_000)]
 Quantity = Annotated[float, Field(gt=0, le=1e18, allow_inf_nan=False)]
+SUBSCRIPTION = r"^[A-Za-z][-A-Za-z0-9._~+%]{2,254}$"
+METRIC = r"^[a-z][-a-z0-9.]*\.[a-z]+(/[A-Za-z0-9_.-]+)+$"
 CIDR = Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$")]
 
 Precision = Literal["fp32", "bf16", "fp16", "fp8", "int8", "int4", "mxfp4", "nvfp4"]
@@ -237,6 +239,12 @@ class Machine(Section):
 
     type: str | None = Field(None, description="machine type, for example one that `infragen catalog machines` lists")
     count: Count | None = Field(None, description="number of VMs (of slices, with a topology)")
+    fallbacks: list[str] | None = Field(
+        None,
+        description="machine types to take where the first cannot be had, in this order",
+        min_length=1,
+        max_length=10,
+    )
     accelerators: list[str] | None = Field(
         None, description="accelerators to choose from; a family name covers all its memory sizes", min_length=1
     )
@@ -348,15 +356,47 @@ class Update(Section):
     replacement: Literal["substitute", "recreate"] | None = Field(None, description="new names, or the same names")
 
 
+class ScaleIn(Section):
+    """How fast an autoscaler may take machines away."""
+
+    machines: Count = Field(1, description="machines that may go within that time")
+    within: Seconds = Field(600, description="length of the time looked back on, 1 minute to 1 hour")
+
+
+class Schedule(Section):
+    """A time at which a number of machines is there, whatever the signal says."""
+
+    name: Label = Field(description="name of the schedule")
+    at: str = Field(
+        description="when it begins: minute, hour, day, month and weekday, as in crontab", examples=["0 8 * * 1-5"]
+    )
+    lasts: Seconds = Field(description="how long it holds, at least 5 minutes")
+    machines: Count = Field(description="machines at least while it holds")
+    time_zone: str = Field(
+        "UTC", description="time zone of `at`, a name of the tz database", examples=["Europe/Berlin"]
+    )
+
+
 class Autoscale(Section):
     """When the group grows and shrinks."""
 
-    signal: Literal["cpu-utilization", "gpu-utilization", "load-balancing", "requests"] | None = Field(
-        None, description="what is measured"
+    signal: Literal["cpu-utilization", "gpu-utilization", "load-balancing", "requests", "queue", "metric"] | None = (
+        Field(None, description="what is measured: at the machines, at the load balancer, or the length of a queue")
     )
-    target: Quantity | None = Field(None, description="value per machine to hold")
+    target: Quantity | None = Field(
+        None, description="value per machine to hold: percent, requests per second, or waiting items that one takes on"
+    )
     min: Annotated[int, Field(ge=0, le=10_000)] | None = Field(None, description="machines at least")
     max: Count | None = Field(None, description="machines at most")
+    queue: Annotated[str, StringConstraints(pattern=SUBSCRIPTION)] | None = Field(
+        None, description="name of the Pub/Sub subscription whose backlog is the queue, in the workload's project"
+    )
+    metric: Annotated[str, StringConstraints(pattern=METRIC)] | None = Field(
+        None, description="metric to read: of the group for `queue`, of each machine for `metric`"
+    )
+    filter: str | None = Field(None, description="which series of the metric: conditions with `=`, joined by AND")
+    scale_in: ScaleIn | None = Field(None, description="how fast it shrinks; else one machine in 10 minutes")
+    schedules: list[Schedule] = Field(default_factory=lambda: [], description="times with more machines")
 
 
 class Heal(Section):
@@ -368,8 +408,15 @@ class Heal(Section):
 class Standby(Section):
     """Machines kept ready beside the group."""
 
-    suspended: Annotated[int, Field(ge=0)] = Field(0, description="suspended machines")
-    stopped: Annotated[int, Field(ge=0)] = Field(0, description="stopped machines")
+    suspended: Annotated[int, Field(ge=0, le=1000)] = Field(0, description="suspended machines")
+    stopped: Annotated[int, Field(ge=0, le=1000)] = Field(0, description="stopped machines")
+
+
+class Stateful(Section):
+    """What a machine keeps when it is replaced, beside its name."""
+
+    stores: list[Purpose] = Field(default_factory=lambda: [], description="stores on disks of each machine's own")
+    internal_ip: bool = Field(False, description="keep the internal address")
 
 
 class Group(Section):
@@ -382,6 +429,7 @@ class Group(Section):
     heal: Heal | None = Field(None, description="autohealing")
     all_or_nothing: bool = Field(False, description="no machine before there is room for all")
     standby: Standby | None = Field(None, description="machines kept ready")
+    stateful: Stateful | None = Field(None, description="what a machine keeps when it is replaced")
 
 
 class Network(Section):

@@ -414,15 +414,33 @@ class InstanceGroup(Named, frozen=True, kw_only=True):
     template: Expression
     size: int | Expression | None  # None: the autoscaler or a resize request decides
     size_because: Because
+    suspended: int | Expression
     stopped: int | Expression
+    standby_delay_s: int
     port: tuple[str, int] | None
     healing: Healing | None
     update: UpdatePolicy
     on_failure: str
+    repairs_unhealthy: bool
     updates_on_repair: bool
+    changes_zone: bool  # a machine that cannot be had again in its zone comes back in another
     is_all_or_nothing: bool
     workload_policy: Expression | None
     waits: bool
+    stateful_disks: tuple[str, ...] = ()  # device names
+    keeps_internal_ip: bool = False
+    keeps_for_good: bool = True  # what is kept outlives its machine
+    selections: tuple[tuple[str, str, int], ...] = ()  # name, machine type, rank; the lowest is tried first
+
+
+class ScalingSchedule(Struct, frozen=True, kw_only=True):
+    """A time with more machines."""
+
+    name: str
+    schedule: str
+    time_zone: str
+    duration_s: int
+    machines: int
 
 
 class Autoscaler(Named, frozen=True, kw_only=True):
@@ -434,11 +452,15 @@ class Autoscaler(Named, frozen=True, kw_only=True):
     max_size: int
     cooldown_s: int
     scales_in: bool
+    scale_in_machines: int
+    scale_in_window_s: int
     scaling_mode: str | Expression
-    signal: Literal["cpu", "metric", "load-balancing"]
+    signal: Literal["cpu", "metric", "queue", "load-balancing"]
     target: float
+    target_because: Because = ()
     metric: str | None = None
     filter: str | None = None
+    schedules: tuple[ScalingSchedule, ...] = ()
 
 
 class HealthCheck(Named, frozen=True, kw_only=True):

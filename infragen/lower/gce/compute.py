@@ -22,6 +22,7 @@ from infragen.lower.model import (
     InstanceGroup,
     InstanceTemplate,
     MoreDisk,
+    ScalingSchedule,
     UpdatePolicy,
 )  # fmt: skip
 
@@ -101,7 +102,9 @@ def _group(
         template=template.get("self_link_unique"),
         size=None if decided_elsewhere else _size(context),
         size_because=_size_reasons(context),
-        stopped=_stopped(context),
+        suspended=_resting(context, group.suspended),
+        stopped=_resting(context, group.stopped),
+        standby_delay_s=group.standby_delay_s,
         port=(PORT_NAME, serving.port) if serving else None,
         healing=Healing(
             health_check=health_check.get(),
@@ -112,10 +115,16 @@ def _group(
         else None,
         update=update_policy(context),
         on_failure="DO_NOTHING" if waits_for_capacity else "REPAIR",
+        repairs_unhealthy=group.repairs_unhealthy,
         updates_on_repair=group.update_type == "proactive",
+        changes_zone=regional and _shape(context) == "BALANCED" and not group.is_stateful,
         is_all_or_nothing=all_or_nothing,
         workload_policy=placement.get() if placement and placement.is_workload_policy else None,
         waits=context.capacity.model == "on-demand" and not decided_elsewhere and not group.heals,
+        stateful_disks=tuple(group.stateful_stores),
+        keeps_internal_ip=group.keeps_internal_ip,
+        keeps_for_good=context.plan.deletion_protection,
+        selections=tuple((f"rank-{one.rank}", one.type, one.rank) for one in group.fallbacks),
         depends_on=before,
     )
 
@@ -124,18 +133,18 @@ def _shape(context: Context) -> str:
     """How a regional group spreads: one zone for machines that work together, else where accelerators can be had."""
     if context.is_training or capacity.is_all_or_nothing(context) or capacity.uses_resize_request(context):
         return "ANY_SINGLE_ZONE"
-    return "BALANCED" if context.has_gpus else "EVEN"
+    return "BALANCED" if context.has_gpus or context.group.fallbacks else "EVEN"
 
 
 def _size(context: Context) -> int | Expression:
     return capacity.MACHINES if capacity.waits_for_window(context) else context.group.size
 
 
-def _stopped(context: Context) -> int | Expression:
-    stopped = context.group.stopped
-    if not stopped or not capacity.waits_for_window(context):
-        return stopped
-    return Expression(f"var.machines > 0 ? {stopped} : 0")
+def _resting(context: Context, count: int) -> int | Expression:
+    """Machines at rest; none before the window opens, where there is one."""
+    if not count or not capacity.waits_for_window(context):
+        return count
+    return Expression(f"var.machines > 0 ? {count} : 0")
 
 
 def _size_reasons(context: Context) -> Because:
@@ -155,7 +164,8 @@ def update_policy(context: Context) -> UpdatePolicy:
     step = len(context.zones) if context.is_regional else 1
     redistribution = None
     if context.is_regional:
-        redistribution = "PROACTIVE" if _shape(context) == "EVEN" else "NONE"
+        moves = _shape(context) == "EVEN" and group.heals and not group.is_stateful  # else a working machine would go
+        redistribution = "PROACTIVE" if moves else "NONE"
     is_waiting = context.capacity.model in capacity.WAITING
     return UpdatePolicy(
         type="OPPORTUNISTIC" if is_waiting else group.update_type.upper(),
@@ -198,15 +208,31 @@ def _health_check(context: Context) -> HealthCheck:
 def _autoscaler(context: Context) -> Autoscaler:
     group = context.group
     limits = know("autoscale")
-    metric = filter_text = None
+    metric, filter_text, why = group.metric, group.metric_filter, comment()
     target = group.target or limits["load_balancing_target"]
-    signal: Literal["cpu", "metric", "load-balancing"]
+    signal: Literal["cpu", "metric", "queue", "load-balancing"]
     match group.signal:
         case "gpu-utilization":
-            signal, metric = "metric", know("metrics", "accelerator_utilisation")
-            target = 100 * target
-            if context.machine.accelerators_per_node > 1:  # one series per device would be summed up
-                filter_text = 'resource.type = "gce_instance" AND metric.labels.gpu_number = "0"'
+            signal, metric, devices = (
+                "metric",
+                know("metrics", "accelerator_utilisation"),
+                context.machine.accelerators_per_node,
+            )
+            target = 100 * target * max(1, devices)
+            if devices > 1:
+                why = comment(
+                    f"{100 * (group.target or 0):g}% of each of {devices:g} devices: the series of all are summed up."
+                )
+        case "queue":
+            signal = "queue"
+            why = comment(f"A machine takes on {target:g} of what waits.")
+            if group.queue:
+                metric = know("metrics", "backlog")
+                filter_text = (
+                    f'resource.type = "pubsub_subscription" AND resource.labels.subscription_id = "{group.queue}"'
+                )
+        case "metric":
+            signal = "metric"
         case "requests":
             signal, target = "load-balancing", limits["load_balancing_target"]
         case "load-balancing":
@@ -229,9 +255,22 @@ def _autoscaler(context: Context) -> Autoscaler:
         max_size=group.max_size,
         cooldown_s=max(limits["cooldown_min_s"], group.initial_delay_s),
         scales_in=group.scales_in,
+        scale_in_machines=group.scale_in_machines,
+        scale_in_window_s=group.scale_in_window_s,
         scaling_mode=mode,
         signal=signal,
         target=target,
+        target_because=why,
         metric=metric,
         filter=filter_text,
+        schedules=tuple(
+            ScalingSchedule(
+                name=one.name,
+                schedule=one.at,
+                time_zone=one.time_zone,
+                duration_s=one.lasts_s,
+                machines=one.machines,
+            )
+            for one in group.schedules
+        ),
     )

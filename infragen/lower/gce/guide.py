@@ -125,6 +125,7 @@ def _roles(context: Context, uses_ssh: bool) -> tuple[str, ...]:
         "monitoring": True,
         "secrets": bool(program and program.secrets),
         "registry": iam.registry(context) is not None,
+        "queue": context.group.queue is not None,
         "bucket": bool(iam.bucket_names(context)),
         "kms": context.plan.kms_key is not None,
         "future": capacity.waits_for_window(context),
@@ -168,6 +169,16 @@ def _limits(context: Context) -> tuple[str, ...]:
         found.append(
             f"{context.machine.fabric.label}: the communication plug-in that uses it must be in the image or container."
         )
+    if context.group.signal == "queue":
+        found.append(
+            "A machine that the autoscaler takes away stops in the middle of its work: the program must acknowledge an item"
+            " only when it is done, so that another machine takes it up."
+        )
+    if context.group.stateful_stores or context.group.keeps_internal_ip:
+        kept = "stays, and is paid for, until it is removed by hand" if context.plan.deletion_protection else "goes too"
+        found.append(f"State of a machine that is removed for good {kept}.")
+    if context.group.fallbacks:
+        found.append("Price, quota and speed are those of the first machine type; a fallback may differ in all three.")
     if serving.lower(context) and context.plan.serving and context.plan.serving.expose == "internal":
         found.append("The internal address speaks HTTP; requests stay inside the VPC.")
     return tuple(found)

@@ -20,6 +20,8 @@ def apis(context: Context) -> tuple[str, ...]:
         wanted |= set(table["secrets"])
     if registry(context):
         wanted |= set(table["registry"])
+    if context.group.queue:
+        wanted |= set(table["queue"])
     if context.plan.kms_key:
         wanted |= set(table["kms"])
     if bucket_names(context):
@@ -55,6 +57,7 @@ def lower(context: Context, stores: tuple[Lowered, ...]) -> IdentityPart:
         *_bucket_roles(context, stores),
         *_registry_role(context),
         *_secret_roles(context),
+        *_queue_role(context),
     )
     return IdentityPart(services=services, account=account, members=members)
 
@@ -165,3 +168,20 @@ def _secret_roles(context: Context) -> list[Member]:
             )
         )
     return found
+
+
+def _queue_role(context: Context) -> list[Member]:
+    """The right to take from the queue that the group is scaled on."""
+    queue = context.group.queue
+    if queue is None:
+        return []
+    return [
+        Member(
+            type="google_pubsub_subscription_iam_member",
+            name="queue",
+            target=(("project", PROJECT), ("subscription", queue)),
+            role=know("roles", "queue"),
+            member=ACCOUNT_MEMBER,
+            depends_on=APIS_READY,
+        )
+    ]

@@ -296,8 +296,10 @@ def _version_variables(purpose: str, prefix: str) -> tuple[Variable, Variable]:
 def _own_disk(context: Context, decision: Decision[StorageChoice]) -> Lowered:
     choice = decision.choice
     service = choice.service
-    keeps = choice.purpose != "scratch"
+    keeps = choice.purpose != "scratch" and choice.purpose not in context.group.stateful_stores
     text = "kept when its machine is deleted; remove it by hand" if keeps else "goes with its machine"
+    if choice.purpose in context.group.stateful_stores:
+        text = "the group keeps it when the machine is replaced"
     attached = MoreDisk(
         device_name=choice.purpose,
         disk_type=service.tier,

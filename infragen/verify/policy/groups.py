@@ -336,3 +336,177 @@ def suspended_accelerators(resource: View, rule: Rule) -> Iterator[Diagnostic]:
             resource.span("target_suspended_size"),
             help="remove it, or use `target_stopped_size`",
         )
+
+
+@RULES.add(
+    "P070",
+    "canary-in-an-uneven-group",
+    "https://docs.cloud.google.com/compute/docs/instance-groups/regional-mig-distribution-shape",
+    (REGIONAL,),
+)
+def canary_in_an_uneven_group(resource: View, rule: Rule) -> Iterator[Diagnostic]:
+    """A group with two versions is spread evenly.
+
+    Why: the API takes a second version in a regional group of the shape EVEN only.
+    Example: two `version` blocks beside `distribution_policy_target_shape = "BALANCED"`.
+    """
+    shape = resource.value("distribution_policy_target_shape")
+    if len(resource.all("version")) > 1 and is_known(shape) and shape != "EVEN":
+        yield rule.error(
+            f"`{resource.address}` has the shape {shape} and more than one version",
+            resource.span("distribution_policy_target_shape"),
+            help='use `"EVEN"`, or try the second version in a group of its own',
+        )
+
+
+_STATE = ("stateful_disk", "stateful_internal_ip", "stateful_external_ip")
+
+
+@RULES.add(
+    "P071",
+    "state-that-is-deleted",
+    "https://docs.cloud.google.com/compute/docs/instance-groups/configuring-stateful-migs",
+    GROUPS,
+)
+def state_that_is_deleted(resource: View, rule: Rule) -> Iterator[Diagnostic]:
+    """A stateful group is not scaled or redistributed, and its machines are recreated under their names.
+
+    Why: an autoscaler and a redistribution delete machines with their state, and a substitute starts without it; the API
+    refuses all three beside a stateful policy.
+    Example: `stateful_disk` in a regional group without `instance_redistribution_type = "NONE"`.
+    """
+    blocks = [block for name in _STATE for block in resource.all(name)]
+    if not blocks:
+        return
+    for autoscaler in _drivers(resource, *_AUTOSCALERS):
+        yield rule.error(
+            f"`{resource.address}` keeps state and has an autoscaler",
+            autoscaler.span("target"),
+            help=f"remove `{autoscaler.address}`, or the stateful blocks",
+        )
+    policy = resource.first("update_policy")
+    if policy is None or resource.may_have("update_policy"):
+        return
+    redistribution = policy.value("instance_redistribution_type")
+    if resource.type == REGIONAL and (
+        redistribution is None or (is_known(redistribution) and redistribution != "NONE")
+    ):
+        yield rule.error(
+            f"`{resource.address}` keeps state and would be redistributed",
+            policy.span("instance_redistribution_type"),
+            help='set `instance_redistribution_type = "NONE"`',
+        )
+    method = policy.value("replacement_method")
+    if policy.value("type") == "PROACTIVE" and (method is None or (is_known(method) and method != "RECREATE")):
+        yield rule.error(
+            f"`{resource.address}` keeps state and is updated by substitutes",
+            policy.span("replacement_method"),
+            help='set `replacement_method = "RECREATE"` with `max_surge_fixed = 0`',
+        )
+
+
+@RULES.add(
+    "P072",
+    "ambiguous-machine-types",
+    "https://docs.cloud.google.com/compute/docs/instance-groups/about-instance-flexibility",
+    (REGIONAL,),
+)
+def ambiguous_machine_types(resource: View, rule: Rule) -> Iterator[Diagnostic]:
+    """The selections of a group of several machine types have names and ranks of their own, and it may spread as it can.
+
+    Why: of two selections with one name one is lost, two of one rank have no order, and a group that must be spread evenly
+    cannot go where the machines are.
+    Example: two `instance_selections` with `rank = 1`; an `instance_flexibility_policy` with the shape EVEN.
+    """
+    policy = resource.first("instance_flexibility_policy")
+    if policy is None:
+        return
+    for name in ("name", "rank"):
+        seen: set[str] = set()
+        for selection in policy.all("instance_selections"):
+            value = selection.value(name)
+            if is_known(value) and str(value) in seen:
+                yield rule.error(
+                    f"two selections of `{resource.address}` have the {name} {value}",
+                    selection.span(name),
+                    help=f"give each a {name} of its own",
+                )
+            seen.add(str(value))
+    shape = resource.value("distribution_policy_target_shape")
+    if shape is None or shape == "EVEN":
+        yield rule.error(
+            f"`{resource.address}` takes several machine types and must be spread evenly",
+            resource.span("distribution_policy_target_shape"),
+            help='set `distribution_policy_target_shape = "BALANCED"` and `instance_redistribution_type = "NONE"`',
+        )
+
+
+@RULES.add("P073", "template-of-another-region", _TEMPLATE, GROUPS)
+def template_of_another_region(resource: View, rule: Rule) -> Iterator[Diagnostic]:
+    """A regional template is used by groups of its region.
+
+    Why: a group boots templates that are global or of its own region; the API refuses any other.
+    Example: a group in `europe-west4-a` with a `google_compute_region_instance_template` in `us-central1`.
+    """
+    place = resource.value("region" if resource.type == REGIONAL else "zone")
+    region = place.rpartition("-")[0] if resource.type == ZONAL and isinstance(place, str) else place
+    for version in resource.all("version"):
+        template = resource.resource(version.target("instance_template"))
+        if template is None or template.type != "google_compute_region_instance_template":
+            continue
+        other = template.value("region")
+        if is_known(region) and is_known(other) and region != other:
+            yield rule.error(
+                f"`{resource.address}` in {region} boots a template of {other}",
+                version.span("instance_template"),
+                help=f"use a template of {region}, or a global one",
+            )
+
+
+@RULES.add(
+    "P074",
+    "request-beside-autoscaler",
+    "https://docs.cloud.google.com/compute/docs/instance-groups/about-resize-requests-mig",
+    GROUPS,
+)
+def request_beside_autoscaler(resource: View, rule: Rule) -> Iterator[Diagnostic]:
+    """A group whose machines come by request has no autoscaler.
+
+    Why: a request adds machines all at once, and an autoscaler would take them away again one by one; the API refuses
+    requests in a group that is scaled.
+    Example: a `google_compute_resize_request` and a `google_compute_autoscaler` for one group.
+    """
+    requests = _drivers(resource, *_REQUESTS)
+    for autoscaler in _drivers(resource, *_AUTOSCALERS) if requests else ():
+        yield rule.error(
+            f"`{resource.address}` has an autoscaler beside `{requests[0].address}`",
+            autoscaler.span("target"),
+            help="remove one of the two",
+        )
+
+
+@RULES.add(
+    "P075",
+    "scaled-to-nothing",
+    "https://docs.cloud.google.com/compute/docs/autoscaler/scaling-cloud-monitoring-metrics",
+    _AUTOSCALERS,
+)
+def scaled_to_nothing(resource: View, rule: Rule) -> Iterator[Diagnostic]:
+    """An autoscaler that may take the last machine away has a signal that outlives it.
+
+    Why: without machines there is no utilisation to be measured: the group never grows again. A schedule, or a metric of the
+    whole group (`single_instance_assignment`), is there without machines.
+    Example: `min_replicas = 0` with `cpu_utilization` alone.
+    """
+    policy = resource.first("autoscaling_policy")
+    if policy is None or policy.number("min_replicas") != 0 or policy.value("mode") == "ONLY_SCALE_OUT":
+        return
+    outlives = bool(policy.all("scaling_schedules")) or policy.may_have("scaling_schedules")
+    for metric in policy.all("metric"):
+        outlives = outlives or metric.has("single_instance_assignment")
+    if not outlives and not policy.may_have("metric"):
+        yield rule.error(
+            f"`{resource.address}` may take the last machine away, and nothing brings one back",
+            policy.span("min_replicas"),
+            help="set `min_replicas = 1`, or scale on a metric with `single_instance_assignment`",
+        )
