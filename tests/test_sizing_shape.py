@@ -9,7 +9,7 @@ from infragen.decide.sizing.config import from_config
 from infragen.decide.sizing.count import count
 from infragen.decide.sizing.facts import SizingFacts
 from infragen.decide.sizing.memory import kv_bytes
-from infragen.decide.sizing.names import find, quantisation
+from infragen.decide.sizing.names import find, find_base, quantisation
 from infragen.decide.sizing.precision import weight_bytes
 from infragen.decide.sizing.shape import ShapeError, card_dimensions, from_card, from_numbers, overridden
 from infragen.descriptor.model import Model
@@ -92,6 +92,35 @@ def test_configs_of_known_architectures(case: dict) -> None:
             assert getattr(shape, field) == case[field], field
 
 
+GROUP = {"group_0": {"weights": {"num_bits": 4, "type": "int", "group_size": 128}}}
+FLOATS = {"group_0": {"weights": {"num_bits": 4, "type": "float", "group_size": 16}}}
+
+
+@pytest.mark.parametrize(
+    ("quantised", "stored"),
+    [
+        ({"quant_method": "gptq", "bits": 4}, "int4"),
+        ({"quant_method": "gptq", "bits": 8}, "int8"),
+        ({"quant_method": "awq", "w_bit": 4}, "int4"),
+        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, "fp8"),
+        ({"quant_method": "fbgemm_fp8"}, "fp8"),
+        ({"quant_method": "mxfp4"}, "mxfp4"),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "nf4"),
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "int8"),
+        ({"quant_method": "compressed-tensors", "format": "float-quantized"}, "fp8"),
+        ({"quant_method": "compressed-tensors", "format": "pack-quantized", "config_groups": GROUP}, "int4"),
+        ({"quant_method": "compressed-tensors", "config_groups": GROUP, "ignore": ["re:.*self_attn.*"]}, "int4-experts"),
+        ({"quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized"}, "nvfp4"),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4", "config_groups": FLOATS}, "nvfp4"),
+        ({"quant_method": "modelopt", "quant_algo": "FP8"}, "fp8"),
+        ({"quant_method": "somethingnew"}, "bf16"),
+    ],
+)
+def test_quantised_configs(quantised: dict, stored: str) -> None:
+    llama = next(case["config"] for case in CONFIGS if case["name"] == "llama-3.1-8b")
+    assert from_config({**llama, "quantization_config": quantised}, FACTS).checkpoint_format == stored
+
+
 def test_an_unknown_architecture_is_the_common_block_and_says_so() -> None:
     config = {"model_type": "somethingnew", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
               "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 128256}  # fmt: skip
@@ -112,6 +141,7 @@ def test_an_unknown_architecture_is_the_common_block_and_says_so() -> None:
         ({"hidden_size": float("nan"), "num_hidden_layers": 1}, "`hidden_size` of the config is nan"),
         ({"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 4}, "share 4 KV"),
         ({"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}, "vocabulary"),
+        ({"hidden_size": 64, "num_hidden_layers": 52, "hybrid_override_pattern": "M-M*"}, "are not counted"),
     ],
 )
 def test_configs_that_describe_nothing(config: object, message: str) -> None:
@@ -171,6 +201,10 @@ def test_numbers_beside_a_name_take_the_place_of_the_card() -> None:
         ("Qwen/Qwen3-8B-Base", "Qwen3-8B"),
         ("mixtral 8x7b", "Mixtral-8x7B"),
         ("Llama-3.3-70B", "Llama-3.3-70B-Instruct"),
+        ("Qwen/Qwen3-30B-A3B-Thinking-2507", "Qwen3-30B-A3B"),
+        ("deepseek-ai/DeepSeek-R1-Distill-Qwen-32B", "DeepSeek-R1-Distill-Qwen-32B"),
+        ("moonshotai/Kimi-K2-Thinking", "Kimi-K2-Thinking"),
+        ("mistralai/Mistral-7B-Instruct-v0.2", "Mistral-7B-Instruct-v0.2"),
     ],
 )
 def test_spellings_of_a_name(asked: str, found: str) -> None:
@@ -194,7 +228,7 @@ def test_every_name_of_the_catalogue_is_found(name: str) -> None:
         ("bert-base", "BERT-base-uncased"),
         ("meta-llama/Llama-3.1-70B-Instruct-FP8", "Llama-3.1-70B"),
         ("hugging-quants/Meta-Llama-3.1-70B-Instruct-AWQ-INT4", "Llama-3.1-70B"),
-        ("Mistral-7B-v0.2", "Mistral-7B-v0.1"),
+        ("Mistral-7B-v0.4", "Mistral-7B-v0.1"),
     ],
 )
 def test_another_size_version_or_quantisation_is_only_suggested(asked: str, near: str) -> None:
@@ -206,6 +240,14 @@ def test_another_size_version_or_quantisation_is_only_suggested(asked: str, near
 @pytest.mark.parametrize("asked", ["", "/", "🦙", "completely-different-thing"])
 def test_nothing_near(asked: str) -> None:
     assert find(asked, CATALOG.models) == ()
+
+
+def test_a_quantised_variant_is_its_base_with_that_precision() -> None:
+    based = find_base("hugging-quants/Meta-Llama-3.1-70B-Instruct-AWQ-INT4", CATALOG.models)
+    assert based is not None
+    assert (based[0].name, based[1]) == ("Llama-3.1-70B", "int4")
+    assert find_base("Llama-3.1-70B", CATALOG.models) is None
+    assert find_base("completely-different-thing-awq", CATALOG.models) is None
 
 
 def test_quantisation_in_a_name() -> None:

@@ -135,7 +135,9 @@ def named_zones(need: Need) -> tuple[str, ...]:
 
 def narrow(need: Need, machine: Machine) -> Narrowed[Site]:
     """The sites that this machine may use."""
-    return candidates(sites(need.catalog, machine)).by(RULES, need)
+    is_written = machine.accelerator is None or machine.accelerator.kind == "gpu"
+    rules = RULES if is_written else tuple(one for one in RULES if one is not zone_known)  # no group, no zones
+    return candidates(sites(need.catalog, machine)).by(rules, need)
 
 
 def group_zones(need: Need, site: Site, is_regional: bool) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from infragen.decide.rule import Miss, Narrowed, Removal
 from infragen.decide.sizing.config import from_config
 from infragen.decide.sizing.energy import power_kw
 from infragen.decide.sizing.facts import SizingFacts
-from infragen.decide.sizing.names import find
+from infragen.decide.sizing.names import find, find_base
 from infragen.decide.sizing.node import Constraint, Node, Shortfall, node_of
 from infragen.decide.sizing.serving import ServeNeed, ServingFit, size_serving
 from infragen.decide.sizing.shape import ModelShape, ShapeError, from_card, from_numbers, overridden
@@ -25,6 +25,7 @@ from infragen.descriptor.model import Machine as MachineSection
 from infragen.descriptor.model import Workload
 from infragen.diagnostics import Diagnostics, Rule, declare
 from infragen.facts.load import Catalog
+from infragen.facts.model import ModelCard
 
 GROUP_VMS = 4000  # that one regional managed instance group may hold (from memory), S017
 HOST_RESERVE_GIB = 4.0  # operating system and program beside the weights that pass through host memory, S012
@@ -207,10 +208,13 @@ def shape(workload: Workload, catalog: Catalog, diags: Diagnostics) -> ModelShap
     facts = sizing_facts(catalog)
     try:
         if workload.published_shape is not None:
-            return from_config(workload.published_shape, facts, given.name or "model")
+            return overridden(from_config(workload.published_shape, facts, given.name or "model"), given)
         if given.name is None or (given.parameters is not None and not _is_known(given.name, catalog)):
             return from_numbers(given, facts)
         found = find(given.name, catalog.models)
+        based = find_base(given.name, catalog.models)
+        if based is not None:
+            return overridden(_quantised(based[0], based[1], facts), given)
         if isinstance(found, tuple):
             near = " or ".join(f"`{name}`" for name in found)
             help = (
@@ -225,6 +229,13 @@ def shape(workload: Workload, catalog: Catalog, diags: Diagnostics) -> ModelShap
     except ShapeError as error:
         diags.add(MODEL_UNKNOWN.error(error.message, workload.at("model"), "", error.help))
         return None
+
+
+def _quantised(card: ModelCard, precision: str, facts: SizingFacts) -> ModelShape:
+    """The shape of a variant of a card that others have quantised, as its name says."""
+    known = from_card(card, facts)
+    note = f"the name says {precision}: {card.name} with weights in {precision}"
+    return replace(known, checkpoint_format=precision, assumptions=(*known.assumptions, note))
 
 
 def _is_known(name: str, catalog: Catalog) -> bool:
@@ -317,10 +328,13 @@ def _with_room(found: Fit, share: float) -> Fit | Shortfall:
     if found.nodes > GROUP_VMS:
         message = f"{found.nodes:,} VMs; a group holds {GROUP_VMS:,}"
         return Shortfall("rate", found.nodes, GROUP_VMS, "VMs", message, "ask for less, or split the workload")
-    needed, available = found.weights_gib * share + HOST_RESERVE_GIB, found.machine.memory_gib
+    loaded = found.weights_gib * share
+    if found.memory:  # weights that are quantised while they are read pass through in parts
+        loaded = min(loaded, found.memory.weights * max(1.0, found.machine.record.accelerators))
+    needed, available = loaded + HOST_RESERVE_GIB, found.machine.memory_gib
     if needed <= available:
         return found
-    message = f"{found.weights_gib * share:.1f} GiB of weights pass through {available:g} GiB of host memory"
+    message = f"{loaded:.1f} GiB of weights pass through {available:g} GiB of host memory"
     return Shortfall("host-memory", needed, available, "GiB", message, f"use a machine with {needed:.0f} GiB or more")
 
 

@@ -42,12 +42,21 @@ EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "num_moe_expe
 EXPERTS_PER_TOKEN = ("num_experts_per_tok", "experts_per_token", "num_experts_per_token", "top_k_experts", "moe_top_k")
 EXPERT_WIDTH = ("moe_intermediate_size", "expert_intermediate_size", "moe_ffn_hidden_size")
 SHARED_EXPERTS = ("n_shared_experts", "num_shared_experts")
+NEEDED = frozenset({*HIDDEN, *LAYERS, *HEADS, *VOCABULARY})
+UNCOUNTED = {  # keys of layers that are no transformer blocks of one shape
+    "hybrid_override_pattern": "state-space and attention layers in a pattern",
+    "layers_block_type": "state-space and attention layers in a pattern",
+    "block_configs": "layers that differ from each other",
+    "ssm_cfg": "state-space layers",
+    "mamba_d_state": "state-space layers",
+}
 
 ENCODER_HEADS = ("ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForImageClassification")
 QUANTISED = {
     "fp8": "fp8", "compressed-tensors": "fp8", "fbgemm_fp8": "fp8", "mxfp4": "mxfp4", "awq": "int4", "gptq": "int4",
-    "auto-round": "int4", "nvfp4": "nvfp4",
+    "auto-round": "int4", "nvfp4": "nvfp4", "mxfp8": "fp8", "w4a16": "int4", "int8": "int8", "w8a8": "int8",
 }  # fmt: skip
+NVFP4_GROUP = 16  # weights that share a scale; in the open format they are 32
 
 
 def from_config(config: Mapping[str, object], facts: SizingFacts, name: str = "model") -> ModelShape:
@@ -55,6 +64,7 @@ def from_config(config: Mapping[str, object], facts: SizingFacts, name: str = "m
     text = _text_part(config)
     model_type = str(text.get("model_type") or config.get("model_type") or "")
     family = facts.family(model_type)
+    _refuse_uncounted(text)
     notes: list[str] = []
     if model_type.lower() not in facts.families:
         notes.append(f"`{model_type or 'unnamed'}` is not a known architecture: the common gated block is taken")
@@ -77,6 +87,16 @@ def from_config(config: Mapping[str, object], facts: SizingFacts, name: str = "m
     )
 
 
+def _refuse_uncounted(text: Config) -> None:
+    """Raises ShapeError for layers whose parameters and cache do not follow from the common widths."""
+    for key, meaning in UNCOUNTED.items():
+        if text.get(key):
+            raise ShapeError(
+                f"the config describes {meaning} (`{key}`), which are not counted",
+                "give the model's published `parameters` and `active_parameters` in place of `config`",
+            )
+
+
 def _text_part(config: Config) -> Config:
     """The language model of a config, which multimodal ones keep in a section of its own."""
     if not isinstance(config, Mapping):
@@ -97,8 +117,8 @@ def _integer(config: Config, keys: tuple[str, ...]) -> int | None:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             continue
         if not 0 < value <= MOST or value != int(value):
-            if key in POSITIONS:
-                continue  # some tokenizers write 1e30 for no limit
+            if key in POSITIONS or (value == 0 and key not in NEEDED):
+                continue  # some tokenizers write 1e30 for no limit; a part of width 0 is not there
             raise ShapeError(f"`{key}` of the config is {value}", f"a whole number from 1 to {MOST:,} is expected")
         return int(value)
     return None
@@ -202,7 +222,7 @@ def _dimensions(config: Config, family: ModelFamily, kind: Kind) -> Dimensions:
     layers = _needed(config, LAYERS, "number of layers")
     heads = _needed(config, HEADS, "number of attention heads")
     head_dim = _integer(config, HEAD_DIM) or max(1, hidden // heads)
-    kv_heads = _integer(config, KV_HEADS) or (1 if config.get("multi_query") is True else heads)
+    kv_heads = _kv_heads(config, heads)
     if heads % kv_heads:
         raise ShapeError(
             f"{heads} attention heads cannot share {kv_heads} KV heads", "check `num_key_value_heads` of the config"
@@ -259,6 +279,13 @@ def _dimensions(config: Config, family: ModelFamily, kind: Kind) -> Dimensions:
     )
 
 
+def _kv_heads(config: Config, heads: int) -> int:
+    """KV heads; multi-query configs of some families repeat the number of query heads in that place."""
+    if config.get("multi_query") is True and config.get("new_decoder_architecture") is not True:
+        return 1
+    return _integer(config, KV_HEADS) or heads
+
+
 def _image_front(config: Config, hidden: int) -> tuple[int, int]:
     """(positions, parameters of the patch projection and class token) of an image encoder; zeros of any other model."""
     size, patch = _integer(config, ("image_size",)), _integer(config, ("patch_size",))
@@ -285,15 +312,47 @@ def _checkpoint_format(config: Config, text: Config) -> str:
     """The storage format of the published weights."""
     quantised = config.get("quantization_config") or text.get("quantization_config")
     if isinstance(quantised, Mapping):
-        method = str(quantised.get("quant_method", "")).lower()
-        bits = quantised.get("bits") or quantised.get("num_bits")
-        if bits == 8 and QUANTISED.get(method) == "int4":
-            return "int8"
-        if method == "bitsandbytes":
-            return "int4" if quantised.get("load_in_4bit") else "int8"
-        if "4" in str(quantised.get("format", "")) and method == "compressed-tensors":
-            return "nvfp4"
-        if method in QUANTISED:
-            return QUANTISED[method]
+        found = _quantised_format(quantised)
+        if found:
+            return found
     dtype = str(text.get("dtype") or text.get("torch_dtype") or config.get("torch_dtype") or config.get("dtype") or "")
     return CHECKPOINT_FORMATS.get(dtype.removeprefix("torch."), "bf16")
+
+
+def _quantised_format(quantised: Config) -> str | None:
+    """The format that a ``quantization_config`` describes; None where it says none that is known."""
+    method = str(quantised.get("quant_method", "")).lower()
+    weights = _group_weights(quantised)
+    if weights:
+        bits, is_integer = weights.get("num_bits"), weights.get("type") == "int"
+        if bits == 8:
+            return "int8" if is_integer else "fp8"
+        if bits == 4 and is_integer:
+            return "int4-experts" if _skips_attention(quantised) else "int4"
+        if bits == 4:
+            return "nvfp4" if weights.get("group_size") == NVFP4_GROUP else "mxfp4"
+    for spelled in (quantised.get("quant_algo"), quantised.get("format")):
+        words = str(spelled or "").lower().replace("-", "_").split("_")
+        found = next((QUANTISED[word] for word in words if word in QUANTISED), None)
+        if found:
+            return found
+    if method == "bitsandbytes":
+        return "nf4" if quantised.get("load_in_4bit") or quantised.get("_load_in_4bit") else "int8"
+    bits = quantised.get("bits") or quantised.get("num_bits") or quantised.get("w_bit")
+    if bits == 8 and QUANTISED.get(method) == "int4":
+        return "int8"
+    return QUANTISED.get(method)
+
+
+def _group_weights(quantised: Config) -> Config | None:
+    """How the first group of layers stores its weights."""
+    groups = quantised.get("config_groups")
+    first = next(iter(groups.values()), None) if isinstance(groups, Mapping) else None
+    weights = first.get("weights") if isinstance(first, Mapping) else None
+    return weights if isinstance(weights, Mapping) else None
+
+
+def _skips_attention(quantised: Config) -> bool:
+    """Attention is among what stays unquantised."""
+    ignored = quantised.get("ignore")
+    return isinstance(ignored, list) and any("attn" in str(one) for one in ignored)

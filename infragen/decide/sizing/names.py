@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from infragen.facts.model import ModelCard
 
-TUNING = frozenset({"instruct", "it", "hf", "chat", "pt", "meta"})  # the same shape, trained further
+TUNING = frozenset({"instruct", "it", "hf", "chat", "pt", "meta", "thinking", "preview", "sft", "dpo"})  # the same shape, trained further
 UNTUNED = frozenset({"base"})  # dropped from what is asked only: in a name it may be a size
 QUANTISED = {
     "fp8": "fp8", "w8a8": "int8", "int8": "int8", "int4": "int4", "w4a16": "int4", "awq": "int4", "gptq": "int4",
@@ -45,6 +45,15 @@ def find(name: str, cards: Mapping[str, ModelCard]) -> ModelCard | tuple[str, ..
         if matches:
             return tuple(sorted(matches))
     return _suggestions(wanted, cards)
+
+
+def find_base(name: str, cards: Mapping[str, ModelCard]) -> tuple[ModelCard, str] | None:
+    """The card that a quantised variant was made from, and the precision that its name states; None for other names."""
+    precision = quantisation(name)
+    found = find(name, cards)
+    if precision is None or isinstance(found, ModelCard) or len(found) != 1:
+        return None
+    return cards[found[0]], precision
 
 
 def quantisation(name: str) -> str | None:

@@ -27,7 +27,7 @@ CARD_KINDS: dict[str, Kind] = {
 }
 CHECKPOINT_FORMATS = {
     "float32": "fp32", "float16": "fp16", "bfloat16": "bf16", "float8_e4m3": "fp8", "float8_e4m3fn": "fp8",
-    "mxfp4": "mxfp4", "int8": "int8", "int4": "int4", "nvfp4": "nvfp4",
+    "mxfp4": "mxfp4", "int8": "int8", "int4": "int4", "int4-experts": "int4-experts", "nvfp4": "nvfp4",
 }  # fmt: skip
 
 
