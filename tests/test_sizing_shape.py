@@ -109,7 +109,10 @@ FLOATS = {"group_0": {"weights": {"num_bits": 4, "type": "float", "group_size": 
         ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "int8"),
         ({"quant_method": "compressed-tensors", "format": "float-quantized"}, "fp8"),
         ({"quant_method": "compressed-tensors", "format": "pack-quantized", "config_groups": GROUP}, "int4"),
-        ({"quant_method": "compressed-tensors", "config_groups": GROUP, "ignore": ["re:.*self_attn.*"]}, "int4-experts"),
+        (
+            {"quant_method": "compressed-tensors", "config_groups": GROUP, "ignore": ["re:.*self_attn.*"]},
+            "int4-experts",
+        ),
         ({"quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized"}, "nvfp4"),
         ({"quant_method": "modelopt", "quant_algo": "NVFP4", "config_groups": FLOATS}, "nvfp4"),
         ({"quant_method": "modelopt", "quant_algo": "FP8"}, "fp8"),

@@ -2,8 +2,8 @@ resource "google_compute_instance_template" "main" {
   name_prefix = "legal-tune-"
   description = "Machine of legal-tune"
   # S011: 74.3 of 75.2 GiB usable per accelerator
-  # S019: 161 h expected of the 168 h to the deadline
-  # K001: 85,610 USD for the job, 2,583 kg CO2e for the job: first of 3 sufficient machines
+  # S019: 154 h expected of the 168 h to the deadline
+  # K001: 81,606 USD for the job, 2,462 kg CO2e for the job: first of 3 sufficient machines
   # S021: the next smaller, a3-highgpu-4g, will not do: 12 VMs with 4 × H100-80GB each would train over an
   # ordinary network; at most 1 should
   machine_type = "a3-highgpu-8g"

@@ -211,24 +211,27 @@ def shape(workload: Workload, catalog: Catalog, diags: Diagnostics) -> ModelShap
             return overridden(from_config(workload.published_shape, facts, given.name or "model"), given)
         if given.name is None or (given.parameters is not None and not _is_known(given.name, catalog)):
             return from_numbers(given, facts)
-        found = find(given.name, catalog.models)
-        based = find_base(given.name, catalog.models)
-        if based is not None:
-            return overridden(_quantised(based[0], based[1], facts), given)
-        if isinstance(found, tuple):
-            near = " or ".join(f"`{name}`" for name in found)
-            help = (
-                f"did you mean {near}?"
-                if found
-                else "give the model's `parameters`, or look in `infragen catalog models`"
-            )
-            at = workload.at("model.name")
-            diags.add(MODEL_UNKNOWN.error(f"unknown model `{given.name}`", at, "not in the catalogue", help))
-            return None
-        return overridden(from_card(found, facts), given)
+        named = _named(given.name, catalog, facts)
+        if isinstance(named, ModelShape):
+            return overridden(named, given)
+        near = " or ".join(f"`{name}`" for name in named)
+        help = (
+            f"did you mean {near}?" if named else "give the model's `parameters`, or look in `infragen catalog models`"
+        )
+        at = workload.at("model.name")
+        diags.add(MODEL_UNKNOWN.error(f"unknown model `{given.name}`", at, "not in the catalogue", help))
     except ShapeError as error:
         diags.add(MODEL_UNKNOWN.error(error.message, workload.at("model"), "", error.help))
-        return None
+    return None
+
+
+def _named(name: str, catalog: Catalog, facts: SizingFacts) -> ModelShape | tuple[str, ...]:
+    """The shape of the card that a name means, or of the variant of one; else the names that come near."""
+    found = find(name, catalog.models)
+    if not isinstance(found, tuple):
+        return from_card(found, facts)
+    based = find_base(name, catalog.models)
+    return found if based is None else _quantised(*based, facts)
 
 
 def _quantised(card: ModelCard, precision: str, facts: SizingFacts) -> ModelShape:

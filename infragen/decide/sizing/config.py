@@ -321,27 +321,29 @@ def _checkpoint_format(config: Config, text: Config) -> str:
 
 def _quantised_format(quantised: Config) -> str | None:
     """The format that a ``quantization_config`` describes; None where it says none that is known."""
-    method = str(quantised.get("quant_method", "")).lower()
     weights = _group_weights(quantised)
-    if weights:
-        bits, is_integer = weights.get("num_bits"), weights.get("type") == "int"
-        if bits == 8:
-            return "int8" if is_integer else "fp8"
-        if bits == 4 and is_integer:
-            return "int4-experts" if _skips_attention(quantised) else "int4"
-        if bits == 4:
-            return "nvfp4" if weights.get("group_size") == NVFP4_GROUP else "mxfp4"
+    if weights and weights.get("num_bits") in (4, 8):
+        return _group_format(weights, quantised)
     for spelled in (quantised.get("quant_algo"), quantised.get("format")):
         words = str(spelled or "").lower().replace("-", "_").split("_")
         found = next((QUANTISED[word] for word in words if word in QUANTISED), None)
         if found:
             return found
+    method = str(quantised.get("quant_method", "")).lower()
     if method == "bitsandbytes":
         return "nf4" if quantised.get("load_in_4bit") or quantised.get("_load_in_4bit") else "int8"
     bits = quantised.get("bits") or quantised.get("num_bits") or quantised.get("w_bit")
-    if bits == 8 and QUANTISED.get(method) == "int4":
-        return "int8"
-    return QUANTISED.get(method)
+    return "int8" if bits == 8 and QUANTISED.get(method) == "int4" else QUANTISED.get(method)
+
+
+def _group_format(weights: Config, quantised: Config) -> str:
+    """The format of a group of layers in 4 or 8 bits."""
+    is_integer = weights.get("type") == "int"
+    if weights.get("num_bits") == 8:
+        return "int8" if is_integer else "fp8"
+    if is_integer:
+        return "int4-experts" if _skips_attention(quantised) else "int4"
+    return "nvfp4" if weights.get("group_size") == NVFP4_GROUP else "mxfp4"
 
 
 def _group_weights(quantised: Config) -> Config | None:

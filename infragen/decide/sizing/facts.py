@@ -68,14 +68,16 @@ class TrainingBand(Struct, frozen=True):
     step_mfu_low: float
     step_mfu_expected: float
     step_mfu_high: float
-    goodput_low: float  # productive share of a whole run on fewer than 256 chips
+    goodput_low: float  # productive share of a whole run on 64 to 256 chips
     goodput_expected: float
     goodput_high: float
     large_model_factor: float  # from 60e9 active parameters
     small_model_factor: float  # below 3e9 active parameters
-    long_context_factor: float  # sequences above 32,768 tokens
+    attention_factor: float  # efficiency of attention over a sequence against that of matrix products with weights
     moe_factor: float  # on active parameters
-    fp8_speedup: float  # tokens per second against 16 bits, where fp8 is native
+    fp8_low: float  # tokens per second against 16 bits, where fp8 is native
+    fp8_expected: float
+    fp8_high: float
     matmul_ceiling: float  # best shape ever measured
 
 

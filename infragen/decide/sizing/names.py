@@ -12,7 +12,9 @@ from functools import lru_cache
 
 from infragen.facts.model import ModelCard
 
-TUNING = frozenset({"instruct", "it", "hf", "chat", "pt", "meta", "thinking", "preview", "sft", "dpo"})  # the same shape, trained further
+TUNING = frozenset(
+    {"instruct", "it", "hf", "chat", "pt", "meta", "thinking", "preview", "sft", "dpo"}
+)  # the same shape, trained further
 UNTUNED = frozenset({"base"})  # dropped from what is asked only: in a name it may be a size
 QUANTISED = {
     "fp8": "fp8", "w8a8": "int8", "int8": "int8", "int4": "int4", "w4a16": "int4", "awq": "int4", "gptq": "int4",

@@ -36,6 +36,7 @@ CP_FROM_TOKENS = 16_384  # shorter sequences are never split over devices
 MAX_MICRO_BATCH = 32
 BETTER = 1.01  # times the speed of a simpler layout that a wider one must reach
 GOOD_SPEED = 0.90  # of an unhindered step; below it wider splits are looked at
+LEAST_USED = 0.9  # of the accelerators that a layout must keep busy; the rest of an odd number stays idle
 LAYOUTS_AFTER_FIRST = 2  # wider splits looked at once something good fits
 
 
@@ -103,7 +104,7 @@ def splits(task: Task, node: Node, devices: int) -> Iterator[tuple[int, int, int
         # a pipeline joins what the fast domain cannot; without one it takes the place of tensor parallelism
         if p <= max(1, shape.layers // 2) and (p == 1 or t == (tensors[-1] if node.is_switched else 1))
         for c in contexts
-        if t * p * c <= devices and devices % (t * p * c) == 0
+        if devices // (t * p * c) * (t * p * c) >= LEAST_USED * devices
     ]
     for _, p, c, t in sorted(options):
         yield t, p, c
@@ -120,6 +121,7 @@ class _Split(Struct, frozen=True):
     accumulate: float  # sequences per step and data-parallel rank
     layers: float  # layers' worth of activations on the fullest stage
     tokens: float  # of one sequence on one device
+    used: float  # share of the accelerators that the split keeps busy
 
 
 def best_layout(task: Task, node: Node, vms: int, batch_tokens: float, compute_flops: float) -> Layout | None:
@@ -145,6 +147,7 @@ def best_layout(task: Task, node: Node, vms: int, batch_tokens: float, compute_f
         split = _Split(
             tensor, pipeline, context, data, data * context, accumulate,
             math.ceil(task.shape.layers / pipeline) * in_flight, task.sequence / context,
+            data * tensor * pipeline * context / devices,
         )  # fmt: skip
         for found in _layouts(task, node, vms, split, usable, compute_flops, best.speed * BETTER if best else 0.0):
             if best is None or found.speed > best.speed:
@@ -205,7 +208,7 @@ def _schedule(task: Task, split: _Split, recompute: Recompute, room: float, each
     wanted = task.micro_batch or min(int(split.accumulate), 4 if split.pipeline == 1 else 1)
     micro = max(1, min(wanted, fits))
     count = max(1, round(split.accumulate / micro))
-    speed = RECOMPUTE_SPEED[recompute] * (OFFLOAD_SPEED if task.is_offloaded else 1.0)
+    speed = RECOMPUTE_SPEED[recompute] * (OFFLOAD_SPEED if task.is_offloaded else 1.0) * split.used
     if split.pipeline > 1:
         interleave = max(1, min(MAX_INTERLEAVE, task.shape.layers // split.pipeline))
         speed *= min(1.0, count / (count + (split.pipeline - 1) / interleave) / TYPICAL_BUBBLE)

@@ -19,7 +19,6 @@ from infragen.descriptor.model import Data, Model, Train
 
 DEFAULT_SEQUENCE, DEFAULT_RANK = 4096, 16
 SMALL_MODEL, LARGE_MODEL = 3e9, 60e9  # active parameters
-LONG_CONTEXT = 32_768  # tokens
 UNSWITCHED = 0.72  # of the efficiency, where accelerators exchange through the host: published 0.15 to 0.35
 ADAPTER_UNPACKING = 0.8  # of the rate, where the base is unpacked on the fly
 OFFLOAD_SAFETY = 1.5  # DeepSpeed's estimate of host buffers
@@ -86,7 +85,7 @@ class Run(Struct, frozen=True):
     arithmetic: Arithmetic
     peak: float  # FLOP/s of one device
     mfu: tuple[float, float, float]
-    speedup: float  # tokens per second beyond what MFU at this peak says
+    speedup: tuple[float, float, float]  # tokens per second beyond what MFU at this peak says
     batch_tokens: float
     most_batch_tokens: float
     checkpoint_bytes: float
@@ -143,7 +142,7 @@ def prepared(shape: ModelShape, need: TrainNeed, node: Node, facts: SizingFacts)
         overhead=overhead,
         fragmentation=overhead.fragmentation_share,
     )
-    factor = _band_factor(shape, sequence, band)
+    factor = _band_factor(shape, attention / flops, band)
     if node.devices > 1 and not node.is_switched:
         factor *= UNSWITCHED
     if need.method == "qlora":
@@ -158,7 +157,7 @@ def prepared(shape: ModelShape, need: TrainNeed, node: Node, facts: SizingFacts)
         arithmetic=arithmetic,
         peak=arithmetic.peak_flops * node.share,
         mfu=(mfu[0] * factor, mfu[1] * factor, min(mfu[2] * factor, band.matmul_ceiling)),
-        speedup=band.fp8_speedup if is_fp8 else 1.0,
+        speedup=(band.fp8_low, band.fp8_expected, band.fp8_high) if is_fp8 else (1.0, 1.0, 1.0),
         batch_tokens=batch,
         most_batch_tokens=most,
         checkpoint_bytes=checkpoint,
@@ -242,15 +241,13 @@ def _host_bytes(shape: ModelShape, need: TrainNeed, facts: SizingFacts) -> float
     return shape.parameters * (optimizer.master_bytes + optimizer.moment_bytes + 4.0) * OFFLOAD_SAFETY
 
 
-def _band_factor(shape: ModelShape, sequence: int, band: TrainingBand) -> float:
-    """What the model makes of the architecture's step efficiency."""
-    factor = 1.0
+def _band_factor(shape: ModelShape, attention_share: float, band: TrainingBand) -> float:
+    """What the model makes of the architecture's step efficiency. ``attention_share``: of all FLOPs, over the sequence."""
+    factor = 1.0 / (1.0 - attention_share + attention_share / band.attention_factor)
     if shape.active_parameters >= LARGE_MODEL:
         factor *= band.large_model_factor
     if shape.active_parameters < SMALL_MODEL:
         factor *= band.small_model_factor
-    if sequence > LONG_CONTEXT:
-        factor *= band.long_context_factor
     if shape.is_moe:
         factor *= band.moe_factor
     return factor

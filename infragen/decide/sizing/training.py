@@ -16,6 +16,7 @@ from infragen.decide.sizing.facts import SizingFacts
 from infragen.decide.sizing.memory import Recompute, Sharding
 from infragen.decide.sizing.node import Node, Shortfall
 from infragen.decide.sizing.parallel import (
+    GOOD_SPEED,
     Layout,
     activations_per_token,
     best_layout,
@@ -31,13 +32,21 @@ from infragen.units import GIB, HOUR_S, MIB
 __all__ = ["TrainNeed", "TrainingFit", "ladder", "run_hours", "size_training"]
 
 MAX_VMS = 4096
-LARGE_CLUSTER, LARGE_CLUSTER_GOODPUT = 256, 0.97
+LARGE_CLUSTER, LARGE_CLUSTER_GOODPUT = (
+    256,
+    0.97,
+)  # accelerators from which a run loses more; what is left of its goodput
+SMALL_CLUSTER, SMALL_CLUSTER_LOSS = (
+    64,
+    0.5,
+)  # accelerators up to which a run loses less; the part of the loss that stays
 SPOT_GOODPUT = 0.88  # of the goodput on machines that are not preempted
 TOKEN_BYTES = 4.0  # of a tokenised data set
 HOST_RESERVE_GIB = 16.0  # operating system, loader, runtime
 MOST_EXPOSED = 0.25  # share of a step that may wait for the network before more VMs are pointless
 SMALL_STATE = 1e9  # trained parameters whose gradients any network carries
 MOST_ORDINARY_VMS = 32  # that train a whole model over an ordinary network
+WORTH_A_BATCH = 1.1  # times the speed that a larger batch than the usual one must bring, where none is given
 WIDEST = 2.5  # highest over lowest hours
 
 
@@ -102,8 +111,12 @@ def _too_many(run: Run) -> Shortfall:
 
 
 def _goodput(run: Run, devices: int) -> tuple[float, float, float]:
+    band = run.band
+    low, expected, high = band.goodput_low, band.goodput_expected, band.goodput_high
+    if devices <= SMALL_CLUSTER:
+        low, expected, high = (1 - (1 - one) * SMALL_CLUSTER_LOSS for one in (low, expected, high))
     scale = (LARGE_CLUSTER_GOODPUT if devices > LARGE_CLUSTER else 1.0) * (SPOT_GOODPUT if run.need.is_spot else 1.0)
-    return run.band.goodput_low * scale, run.band.goodput_expected * scale, run.band.goodput_high * scale
+    return low * scale, expected * scale, high * scale
 
 
 def _least_vms(run: Run) -> float:
@@ -113,7 +126,7 @@ def _least_vms(run: Run) -> float:
     resident = (task.trained_dense + task.trained_experts) * state + task.frozen_dense_bytes + task.frozen_expert_bytes
     least = resident / (node.usable_bytes * node.devices)
     if run.need.deadline_s and run.need.tokens:
-        rate = run.peak * node.devices * run.mfu[1] * run.speedup * _goodput(run, node.devices)[1]
+        rate = run.peak * node.devices * run.mfu[1] * run.speedup[1] * _goodput(run, node.devices)[1]
         least = max(least, run.need.tokens * task.flops_per_token / (rate * run.need.deadline_s))
     return max(1.0, least)
 
@@ -167,12 +180,16 @@ def _on(run: Run, vms: int, *, is_pinned: bool = False) -> TrainingFit | Shortfa
             f"the offloaded optimizer takes {host_gib:.0f} GiB of host memory per VM, there are {node.memory_gib:.0f}",
             "use more VMs, a machine with more memory, or no offload",
         )  # fmt: skip
-    rate = run.peak * run.mfu[1] * run.speedup
+    rate = run.peak * run.mfu[1] * run.speedup[1]
     batch = run.batch_tokens
     layout = best_layout(task, node, vms, batch, rate)
-    if layout is None and run.most_batch_tokens > batch:
-        batch = min(run.most_batch_tokens, max(batch, float(devices * task.sequence)))
-        layout = best_layout(task, node, vms, batch, rate)
+    if run.most_batch_tokens > batch and (layout is None or layout.speed < GOOD_SPEED):
+        larger = run.most_batch_tokens
+        if layout is None:
+            larger = min(larger, max(batch, float(devices * task.sequence)))
+        found = best_layout(task, node, vms, larger, rate)
+        if found is not None and (layout is None or found.speed > layout.speed * WORTH_A_BATCH):
+            batch, layout = larger, found
     if layout is None:
         return _no_fit(run, vms)
     lonely = None if is_pinned else _network_shortfall(run, vms, layout)
@@ -225,7 +242,7 @@ def _network_shortfall(run: Run, vms: int, layout: Layout) -> Shortfall | None:
 def _tokens_per_second(run: Run, devices: int, speed: float) -> float:
     """Expected rate of a step of the given relative speed."""
     mfu = min(run.mfu[1] * speed, run.band.matmul_ceiling)
-    return devices * run.peak * run.speedup * mfu / run.task.flops_per_token
+    return devices * run.peak * run.speedup[1] * mfu / run.task.flops_per_token
 
 
 def _saving(run: Run, vms: int, run_s: float | None = None) -> Saving:
@@ -285,13 +302,11 @@ def _described(
     node, need, task = run.node, run.need, run.task
     devices = vms * node.devices
     mfu = Range(*(min(one * layout.speed, run.band.matmul_ceiling) for one in run.mfu))
-    tokens_per_second = mfu.scaled(devices * run.peak * run.speedup / task.flops_per_token)
+    at_once = devices * run.peak / task.flops_per_token
+    tokens_per_second = Range(*(at_once * one * faster for one, faster in zip(_levels(mfu), run.speedup, strict=True)))
     hours = None
     if need.tokens:
-        fastest = run_hours(need.tokens, tokens_per_second.high * goodput.high)
-        expected = run_hours(need.tokens, tokens_per_second.expected * goodput.expected)
-        slowest = run_hours(need.tokens, tokens_per_second.low * goodput.low)
-        hours = Range(fastest, expected, min(slowest, WIDEST * fastest))
+        hours = _hours(need.tokens, tokens_per_second, goodput)
         saved = _saving(run, vms, hours.expected * HOUR_S)
     read = tokens_per_second.high * TOKEN_BYTES
     if need.dataset_bytes and hours:
@@ -335,6 +350,24 @@ def _described(
         binding=_binding(run, layout, margins),
         assumptions=tuple(notes),
     )
+
+
+def _levels(range: Range) -> tuple[float, float, float]:
+    return range.low, range.expected, range.high
+
+
+def _hours(tokens: float, rate: Range, goodput: Range) -> Range:
+    """Hours of the whole run. Step rate and goodput vary independently: their spreads add as squares of logarithms.
+
+    >>> hours = _hours(3.6e6, Range(800.0, 1000.0, 1250.0), Range(0.8, 1.0, 1.0))
+    >>> round(hours.low, 2), hours.expected, round(hours.high, 2)
+    (0.8, 1.0, 1.37)
+    """
+    expected = run_hours(tokens, rate.expected * goodput.expected)
+    faster = math.hypot(math.log(rate.high / rate.expected), math.log(goodput.high / goodput.expected))
+    slower = math.hypot(math.log(rate.expected / rate.low), math.log(goodput.expected / goodput.low))
+    fastest = expected / math.exp(faster)
+    return Range(fastest, expected, min(expected * math.exp(slower), WIDEST * fastest))
 
 
 def _margins(
