@@ -215,11 +215,11 @@ def test_no_machine_starts_before_the_booked_window(name):
     assert "-var='machines=8'" in files["README.md"]
 
 
-def test_a_submitted_booking_is_guarded_only_where_that_is_asked_for():
+def test_a_submitted_booking_is_guarded_whatever_protects_data():
     plan = PLANS["submitted"]()
     for protected in (True, False):
         text = emit.run(lower.run(replace(plan, deletion_protection=protected)), TEMPLATES, Diagnostics())
-        assert ("prevent_destroy = true" in text["capacity.tf"]) == protected
+        assert "prevent_destroy = true" in text["capacity.tf"]
         assert "deletion_policy" in text["capacity.tf"] and '"ABANDON"' in text["capacity.tf"]
         assert "terraform state rm google_compute_future_reservation.main" in text["README.md"]
 

@@ -1,16 +1,13 @@
-"""The winner of the ranking, decision by decision: machine, capacity, place, with what was not chosen."""
+"""The winner of the ranking, decision by decision: machine and place, with what was not chosen; `obtain` has the capacity."""
 
 import math
-from datetime import datetime, timedelta
-from typing import get_args
+from collections.abc import Iterator
 
 from infragen import units
-from infragen.decide import capacity, place, sizing_of
-from infragen.decide.capacity import Offer
+from infragen.decide import place, sizing_of
 from infragen.decide.fit import Fit
 from infragen.decide.model import (
     Alternative,
-    CapacityChoice,
     Decision,
     ImageChoice,
     LocationChoice,
@@ -20,14 +17,12 @@ from infragen.decide.model import (
 from infragen.decide.need import Need
 from infragen.decide.rank import RANK_SMALLEST, RANKS, Candidate, first
 from infragen.decide.rule import Narrowed
-from infragen.descriptor.model import CapacityModel
-from infragen.diagnostics import Diagnostics
 
 BOOT_MARGIN_GIB = 60  # operating system, drivers and a container image beside it
 STEP_GIB = 10
 
 
-def _best_by(ranked: list[Candidate], key: str, chosen: str) -> list[Candidate]:
+def best_by(ranked: list[Candidate], key: str, chosen: str) -> list[Candidate]:
     """The best candidate of each other machine, region or model, best first."""
     found: dict[str, Candidate] = {}
     for one in ranked:
@@ -42,7 +37,8 @@ def _machines(one: Candidate, best: Candidate) -> str:
     return f"{one.fit.nodes} × {one.fit.machine.label}" + (f" as {one.model}" if one.model != best.model else "")
 
 
-def _alternative(name: str, one: Candidate, best: Candidate, setting: str) -> Alternative:
+def alternative(name: str, one: Candidate, best: Candidate, setting: str, needs: str = "") -> Alternative:
+    """Another candidate with its figures, beside the choice."""
     kg = one.kg_co2e_per_hour
     more = ""
     if one is not best and one.usd is not None and best.usd:
@@ -59,6 +55,7 @@ def _alternative(name: str, one: Candidate, best: Candidate, setting: str) -> Al
         region=one.site.region.name,
         capacity=one.model,
         setting=setting,
+        needs=needs,
     )
 
 
@@ -71,7 +68,7 @@ def machine(
     why = list(sizing_of.reasons(need, fit))
     why += _ranked(best, ranked, need.workload.place.optimise)
     why += _next_smaller(best, fits)
-    others = _best_by(ranked, "machine", box.label)
+    others = best_by(ranked, "machine", box.label)
     choice = MachineChoice(
         type=box.type,
         record=record,
@@ -97,9 +94,9 @@ def machine(
         choice,
         tuple(why),
         fits.rejections(lambda one: one.machine.label),
-        tuple(_alternative(_machines(one, best), one, best, f"machine.type={one.fit.machine.type}") for one in others),
+        tuple(alternative(_machines(one, best), one, best, f"machine.type={one.fit.machine.type}") for one in others),
         sizing_of.would_change(need, fit),
-        _alternative(_machines(best, best), best, best, ""),
+        alternative(_machines(best, best), best, best, ""),
     )
 
 
@@ -153,109 +150,18 @@ def _boot_disk_gib(need: Need, booted: ImageChoice) -> int:
     return STEP_GIB * math.ceil((BOOT_MARGIN_GIB + container) / STEP_GIB)
 
 
-def capacity_model(
-    need: Need, best: Candidate, ranked: list[Candidate], narrowed: Narrowed[Offer], diags: Diagnostics
-) -> Decision[CapacityChoice]:
-    """How the winner is obtained; a disputed cell of the tables is a warning."""
-    asked = need.workload.capacity
-    model = best.model
-    flag = capacity.offered(best.fit.machine.record, model)
-    if flag is None:
-        diags.add(
-            capacity.DISPUTED.warning(
-                f"sources disagree whether `{best.fit.machine.type}` can be had as {model}", need.workload.at("capacity.model"),
-                help="try it with one machine before you rely on it",
-            )
-        )  # fmt: skip
-    if best.is_last_resort:
-        also = [
-            one for one in get_args(CapacityModel) if one != model and capacity.offered(best.fit.machine.record, one)
-        ]
-        diags.add(
-            capacity.LAST_RESORT.warning(
-                f"`{best.fit.machine.type}` cannot be had on demand for this: the plan takes {model}", need.workload.at("machine"),
-                "Spot can be taken at any time" if model == "spot" else f"a reservation `{asked.name or need.workload.name}` must exist",
-                f"name what you want in `capacity.model`: it is also sold as {', '.join(also)}",
-            )
-        )  # fmt: skip
-    _check_window(need, best, diags)
-    start, end = None, None
-    if asked.start:
-        start = _rfc3339(asked.start)
-        end = _rfc3339(asked.start + timedelta(seconds=asked.duration)) if asked.duration else None
-    booked = model in capacity.BOOKED
-    exists = booked and capacity.is_existing(asked)
-    choice = CapacityChoice(
-        model=model,
-        reservation=(asked.name or need.workload.name) if booked else None,
-        creates=booked and not exists,
-        shared_with=tuple(asked.shared_with or ()),
-        start=start,
-        end=end,
-        submit=asked.submit,
-        run_for_s=_run_for(best, asked.run_for),
-        mode=(asked.mode or "resize-request") if model == "flex-start" else None,
-        automatic_restart=asked.automatic_restart,
-    )
-    others = _best_by([one for one in ranked if one.fit.machine == best.fit.machine], "model", model)
-    why = Reason("C001", f"capacity.model is `{model}`") if asked.model else _obtained(best, len(narrowed.kept))
-    return Decision(
-        choice,
-        (why,),
-        narrowed.rejections(lambda offer: offer.model),
-        tuple(_alternative(one.model, one, best, f"capacity.model={one.model}") for one in others),
-        ranked=_alternative(model, best, best, ""),
-    )
-
-
-def _check_window(need: Need, best: Candidate, diags: Diagnostics) -> None:
-    """Warnings for a window that is shorter than the job, and for a booking whose zone is a guess."""
-    asked, at = need.workload.capacity, need.workload.at
-    low = best.fit.train_hours.low if best.fit.train_hours else None
-    for field in ("run_for", "duration"):
-        window = getattr(asked, field)
-        if low is not None and window is not None and window < low * units.HOUR_S:
-            label = f"the job takes {units.duration(low * units.HOUR_S)} at the least"
-            message = f"a window of {units.duration(window)} is shorter than the job"
-            help = "make it longer, or have the job start again from its checkpoints in a later window"
-            diags.add(capacity.SHORT_WINDOW.warning(message, at(f"capacity.{field}"), label, help))
-    if best.model == "reservation" and asked.model and capacity.is_existing(asked) and not place.named_zones(need):
-        message = f"the zone of reservation `{asked.name}` is not given: {best.site.region.name} is chosen by price"
-        help = "set `capacity.zone`; `gcloud compute reservations list` shows it"
-        diags.add(capacity.UNPLACED.warning(message, at("capacity.name"), "a reservation lies in one zone", help))
-
-
-def _obtained(best: Candidate, sufficient: int) -> Reason:
-    name = best.fit.machine.record.name
-    if best.is_last_resort:
-        return Reason(capacity.LAST_RESORT.id, f"`{name}` cannot be had in a way that suits the work better")
-    if sufficient == 1:
-        return Reason("C002", f"the only model left that `{name}` is sold under and that suits the work")
-    return Reason("C002", f"the cheapest of {sufficient} models that suit the work")
-
-
-def _run_for(best: Candidate, asked: float | None) -> int | None:
-    """Longest life of a VM in seconds: as asked; for flex-start else the longest the job may take."""
-    if asked:
-        return round(asked)
-    if best.model != "flex-start":
-        return None
-    hours = best.fit.train_hours.high if best.fit.train_hours else None
-    return round(
-        min(capacity.FLEX_MAX_S, max(capacity.FLEX_MIN_S, (hours * units.HOUR_S) if hours else capacity.FLEX_MAX_S))
-    )
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
 def location(
-    best: Candidate, ranked: list[Candidate], narrowed: Narrowed[place.Site], zones: tuple[str, ...], optimise: str
+    need: Need,
+    best: Candidate,
+    ranked: list[Candidate],
+    narrowed: Narrowed[place.Site],
+    zones: tuple[str, ...],
+    *,
+    regional: bool,
 ) -> Decision[LocationChoice]:
-    """Where the winner runs, and what another aim would choose."""
+    """Where the winner runs, where else the same machines can be had, and what another aim would choose."""
+    optimise = need.workload.place.optimise
     same = [one for one in ranked if one.fit.machine == best.fit.machine and one.model == best.model]
-    others = _best_by(same, "region", best.site.region.name)
     why = [
         Reason(
             RANKS[optimise].id,
@@ -273,8 +179,21 @@ def location(
         tuple(why),
         narrowed.rejections(lambda site: site.region.name),
         tuple(
-            _alternative(one.site.region.name, one, best, f"place.regions=[{one.site.region.name}]") for one in others
+            alternative(", ".join(where), one, best, f"place.zones=[{', '.join(where)}]")
+            for one, where in _elsewhere(need, best, same, zones, regional=regional)
         ),
         would,
-        _alternative(best.site.region.name, best, best, ""),
+        alternative(best.site.region.name, best, best, ""),
     )
+
+
+def _elsewhere(
+    need: Need, best: Candidate, same: list[Candidate], zones: tuple[str, ...], *, regional: bool
+) -> Iterator[tuple[Candidate, tuple[str, ...]]]:
+    """Zones that would do instead: the others of the region, for a group in one zone, then those of the regions that rank next."""
+    if not regional:
+        for zone in place.usable_zones(need, best.site):
+            if zone not in zones:
+                yield best, (zone,)
+    for one in best_by(same, "region", best.site.region.name):
+        yield one, place.group_zones(need, one.site, regional)

@@ -88,7 +88,7 @@ def _differences(
         yield "brings local disks of its own"
     if other.vcpus < machine.vcpus or other.memory_gib < machine.memory_gib:
         yield f"has less: {other.vcpus} vCPUs, {other.memory_gib:g} GiB"
-    if offered(other, model) is False:
+    if offered(need.catalog, other, model) is False:
         yield f"is not sold as {model}"
     known = {one.zone for one in need.catalog.zones(other.name) if one.zone}
     if known and not known & set(zones):

@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from infragen.decide import fallbacks, keeping, scaling
+from infragen.decide import fallbacks, keeping, placement, scaling
 from infragen.decide.model import Decision, GroupChoice, Reason, StorageChoice
 from infragen.decide.need import TRAINING_TASKS, Machine, Need
 from infragen.descriptor.model import CapacityModel
@@ -62,17 +62,6 @@ HEAL = declare(
     """,
     source=HEALING_CHECKS,
 )
-PLACEMENT = declare(
-    "G007",
-    "group-placement",
-    """Stand machines that train together close together.
-
-    Why: the exchange of gradients waits for the slowest link; a compact placement keeps all of them under few switches.
-    Example: 8 machines of a training run get a compact placement; replicas of a service, and capacity that brings its
-    own placement, get none.
-    """,
-    source="https://docs.cloud.google.com/compute/docs/instances/use-compact-placement-policies",
-)
 CONTRADICTION = declare(
     "G008",
     "group-contradiction",
@@ -94,8 +83,9 @@ OUTAGE = declare(
     """,
     source=UPDATES,
 )
-Placement = Literal["compact", "spread", "none"]
 SPARE: frozenset[CapacityModel] = frozenset({"on-demand", "spot"})
+IN_ONE_ZONE: frozenset[CapacityModel] = frozenset({"reservation", "future-reservation", "calendar"})
+QUEUED: CapacityModel = "flex-start"  # machines come by request and go at their end: none is replaced or healed
 
 
 class GroupNeed(Struct, frozen=True):
@@ -106,7 +96,6 @@ class GroupNeed(Struct, frozen=True):
     nodes: int
     nodes_per_replica: float
     zones: tuple[str, ...]
-    has_placement_of_its_own: bool  # the capacity brings its topology
     load_s: float  # reading the model
     has_own_image: bool
     requests_per_second_per_node: float | None
@@ -114,7 +103,7 @@ class GroupNeed(Struct, frozen=True):
     stores: tuple[StorageChoice, ...] = ()
 
 
-def is_regional(need: Need, machine: Machine, zones_available: int) -> bool:
+def is_regional(need: Need, machine: Machine, zones_available: int, capacity: CapacityModel) -> bool:
     """Whether the group spans several zones (G001)."""
     asked = need.workload.group.scope
     if asked:
@@ -123,7 +112,7 @@ def is_regional(need: Need, machine: Machine, zones_available: int) -> bool:
         (need.workload.task == "serve" or bool(need.workload.machine.fallbacks))
         and zones_available > 1
         and machine.fabric.network_profile is None
-        and need.workload.capacity.model not in ("reservation", "future-reservation", "calendar")
+        and capacity not in IN_ONE_ZONE
         and not _pins_a_disk(need)
     )
 
@@ -153,7 +142,7 @@ def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupCh
     update = (
         settings.update.type
         if settings.update and settings.update.type
-        else ("proactive" if serves else "opportunistic")
+        else ("proactive" if serves and asked.capacity != QUEUED else "opportunistic")
     )
     why += [
         Reason(
@@ -182,20 +171,23 @@ def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupCh
         else _boot_s(need, asked) + asked.load_s
     )
     delay_s = min(HEAL_MAX_S, 60 * math.ceil(delay / 60))
-    if serves and delay > HEAL_MAX_S:
+    heals = serves and asked.capacity != QUEUED
+    if heals and delay > HEAL_MAX_S:
         message = f"a machine takes {delay / 60:.0f} min to serve; the longest delay of a first verdict is 60 min"
         label = "an unhealthy machine is not replaced: it may be loading still"
         help = "load faster: build an image with everything, or put the weights on a faster store"
         diags.add(HEAL.warning(message, workload.at("group.heal"), label, help))
-    if serves:
+    if heals:
         why.append(
             Reason(
                 HEAL.id,
                 f"first verdict after {delay_s // 60} min: {_boot_s(need, asked) // 60} min to boot and install, {asked.load_s / 60:.1f} min to read the model",
             )
         )
-    placement, reason = _placement(need, asked)
-    why.append(reason)
+    closeness = placement.decide(
+        need, placement.Standing(asked.machine, asked.capacity, size, asked.nodes > 1, asked.zones), diags
+    )
+    why.append(closeness.reason)
     return Decision(
         GroupChoice(
             scope="regional" if regional else "zonal",
@@ -211,10 +203,11 @@ def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupCh
             max_surge=surge,
             max_unavailable=unavailable,
             replacement=replacement,
-            heals=serves,
+            heals=heals,
             repairs_unhealthy=delay <= HEAL_MAX_S,
             initial_delay_s=delay_s,
-            placement=placement,
+            placement=closeness.placement,
+            topology=closeness.topology,
             all_or_nothing=settings.all_or_nothing,
             suspended=settings.standby.suspended if settings.standby else 0,
             stopped=settings.standby.stopped if settings.standby else 0,
@@ -315,15 +308,14 @@ def _contradictions(
                     f"set it to 0 or {zones}",
                 )
             )
-
-
-def _placement(need: Need, asked: GroupNeed) -> tuple[Placement, Reason]:
-    given = need.workload.group.placement
-    if given:
-        return given, Reason(PLACEMENT.id, f"group.placement is `{given}`")
-    trains = need.workload.task in ("pretrain", "finetune") and asked.nodes > 1
-    if asked.has_placement_of_its_own:
-        return "none", Reason(PLACEMENT.id, "the booked capacity brings its own placement")
-    if trains and asked.machine.record.compact_placement:
-        return "compact", Reason(PLACEMENT.id, "the machines exchange gradients at every step")
-    return "none", Reason(PLACEMENT.id, "the machines do not wait for each other")
+    update = need.workload.group.update
+    if asked.capacity == QUEUED and update and (update.type == "proactive" or update.max_surge):
+        field = "type" if update.type == "proactive" else "max_surge"
+        diags.add(
+            CONTRADICTION.error(
+                "machines that came by request are not replaced by an update",
+                at(f"group.update.{field}"),
+                "with flex-start capacity",
+                f"leave `group.update.{field}` out: the machines of the next run have the new version",
+            )
+        )

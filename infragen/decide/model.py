@@ -37,6 +37,7 @@ class Alternative(Struct, frozen=True):
     region: str = ""
     capacity: str = ""  # the model it is obtained under
     setting: str = ""  # the `--set` that takes it
+    needs: str = ""  # what it would take beside that
 
 
 class Decision(Struct, Generic[Choice_co], frozen=True):
@@ -111,6 +112,9 @@ class CapacityChoice(Struct, frozen=True):
     reservation: str | None = None  # name it is created or consumed under
     creates: bool = False  # the reservation is part of this stack
     project: str | None = None  # owner of a shared reservation
+    block: str | None = None  # part of the reservation
+    sub_block: str | None = None
+    is_automatic: bool = False  # any reservation that matches the machine, instead of the one that is named
     shared_with: tuple[str, ...] = ()
     start: str | None = None  # RFC 3339
     end: str | None = None
@@ -118,6 +122,11 @@ class CapacityChoice(Struct, frozen=True):
     run_for_s: int | None = None
     mode: Literal["resize-request", "bulk"] | None = None
     automatic_restart: bool | None = None
+    at_end: Literal["delete", "stop"] | None = None
+    usd_booked: float | None = (
+        None  # list price of the window, or of a month of a reservation; owed whether used or not
+    )
+    booked_hours: float | None = None  # that this is the price of
 
 
 class LocationChoice(Struct, frozen=True):
@@ -174,6 +183,7 @@ class GroupChoice(Struct, frozen=True):
     heals: bool
     initial_delay_s: int
     placement: Literal["compact", "spread", "none"]
+    topology: str | None = None  # of the accelerators over all machines, which a workload policy has to name
     all_or_nothing: bool = False
     repairs_unhealthy: bool = True  # false: a machine may load longer than the first verdict can be put off
     suspended: int = 0

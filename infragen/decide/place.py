@@ -140,11 +140,15 @@ def narrow(need: Need, machine: Machine) -> Narrowed[Site]:
     return candidates(sites(need.catalog, machine)).by(rules, need)
 
 
-def group_zones(need: Need, site: Site, is_regional: bool) -> tuple[str, ...]:
-    """The zones of the group: those named, else the first by name; one for a zonal group."""
+def usable_zones(need: Need, site: Site) -> tuple[str, ...]:
+    """The zones of a site that the group may use: those named, else all, by name."""
     named = [zone for zone in named_zones(need) if zone.rpartition("-")[0] == site.region.name]
-    usable = [zone for zone in named if not site.zones or zone in site.zones] or list(site.zones)
-    return tuple(usable[: ZONES_OF_A_GROUP if is_regional else 1])
+    return tuple([zone for zone in named if not site.zones or zone in site.zones] or site.zones)
+
+
+def group_zones(need: Need, site: Site, is_regional: bool) -> tuple[str, ...]:
+    """The zones of the group: the first of those usable; one for a zonal group."""
+    return usable_zones(need, site)[: ZONES_OF_A_GROUP if is_regional else 1]
 
 
 def check_names(need: Need, diags: Diagnostics) -> None:

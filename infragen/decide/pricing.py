@@ -15,6 +15,11 @@ PRICE_KINDS: dict[CapacityModel, tuple[str, ...]] = {
     "flex-start": ("flex_start_inferred",),
 }
 
+UPPER_BOUND = "upper-bound"  # a confidence: the price is no more than this
+AT_MOST: frozenset[CapacityModel] = frozenset(
+    {"flex-start", "calendar"}
+)  # discounted or equal to the list price, never above it
+
 
 class HourlyPrice(Struct, frozen=True):
     """USD per hour of one machine, the date of the price, and how sure the table is."""
@@ -30,7 +35,8 @@ def machine_price(
     """Price of one machine with its accelerators, or None where the tables do not know it.
 
     A whole-machine price wins; else host and accelerators are added up; else, for a discounted accelerator, the list
-    price of the machine with the accelerators' share exchanged.
+    price of the machine with the accelerators' share exchanged. Where a discount is not known the list price stands in
+    for it, as an upper bound.
     """
     for kind in PRICE_KINDS[model]:
         found = (
@@ -41,7 +47,8 @@ def machine_price(
         )
         if found:
             return found
-    return None
+    listed = machine_price(catalog, machine, host, region, "on-demand") if model in AT_MOST else None
+    return HourlyPrice(listed.usd, listed.as_of, UPPER_BOUND) if listed else None
 
 
 def _whole(catalog: Catalog, machine: MachineType, region: str, kind: str) -> HourlyPrice | None:

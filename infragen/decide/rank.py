@@ -8,7 +8,7 @@ from infragen.decide.capacity import Offer
 from infragen.decide.fit import Fit
 from infragen.decide.model import Range
 from infragen.decide.place import Site
-from infragen.decide.pricing import HourlyPrice
+from infragen.decide.pricing import UPPER_BOUND, HourlyPrice
 from infragen.descriptor.model import CapacityModel, Limits
 from infragen.diagnostics import declare
 from infragen.units import HOURS_PER_MONTH, figure, usd
@@ -116,6 +116,8 @@ class Candidate(Struct, frozen=True):
         """Price and emissions, for a line of text."""
         span = " for the job" if self.fit.train_hours else " an hour"
         price = f"{usd(self.usd)}{span}" if self.usd is not None else "price unknown"
+        if self.price and self.price.confidence == UPPER_BOUND:
+            price = f"at most {price}"
         return price + (f", {figure(self.kg)} kg CO2e{span}" if self.kg is not None else "")
 
 

@@ -315,15 +315,23 @@ def fit(need: Need, asked: ServeNeed | TrainNeed | None, box: Machine) -> Fit | 
     """How this machine does what is asked, or the constraint that it misses."""
     facts, topology, count = sizing_facts(need.catalog), need.workload.machine.topology, _vms(need, box)
     if need.shape is None or asked is None or box.accelerator is None:
-        return Fit(box, count or 1)
+        return Fit(box, count or box.record.topology_unit_vms or 1)
     if isinstance(asked, ServeNeed):
         served = _size_serving(need.shape, asked, _hostless(need.catalog, box, topology), facts, count)
         if isinstance(served, Shortfall):
             return served
+        if box.record.topology_unit_vms:
+            served = replace(served, nodes=_in_units(box, served.nodes))
         return _with_room(_served(box, served, facts), min(1.0, served.replicas_per_node))
     node = (_node if asked.is_offloaded else _hostless)(need.catalog, box, topology)
     trained = _size_training(need.shape, asked, node, facts, count)
     return trained if isinstance(trained, Shortfall) else _with_room(_trained(box, trained, facts), 1 / trained.nodes)
+
+
+def _in_units(box: Machine, vms: int) -> int:
+    """The VMs that hold so many, of machines that come in units."""
+    unit = box.record.topology_unit_vms or 1
+    return -(-vms // unit) * unit
 
 
 def _with_room(found: Fit, share: float) -> Fit | Shortfall:

@@ -15,6 +15,7 @@ from infragen.decide import (
     group,
     image,
     machine,
+    obtain,
     place,
     pricing,
     rank,
@@ -110,7 +111,7 @@ def run(workload: Workload, catalog: Catalog, today: datetime, diags: Diagnostic
 
     _check_oversize(need, best, diags)
 
-    regional = group.is_regional(need, best.fit.machine, len(best.site.zones))
+    regional = group.is_regional(need, best.fit.machine, len(best.site.zones), best.model)
     zones = place.group_zones(need, best.site, regional)
     unplaced = Narrowed(fits.kept, (*fits.removed, *_not_to_be_had(fits.kept, options, sites)))
     return _plan(need, best, ranked, unplaced, options[best.fit.machine.label].offers, sites, zones, diags)
@@ -119,7 +120,8 @@ def run(workload: Workload, catalog: Catalog, today: datetime, diags: Diagnostic
 def _check_oversize(need: Need, best: Candidate, diags: Diagnostics) -> None:
     """A warning with the saving, where a pinned machine costs much more than the one that would have been chosen."""
     asked = need.workload.machine
-    if best.usd is None or not (asked.type or asked.count):
+    is_bound_only = best.price is not None and best.price.confidence == pricing.UPPER_BOUND  # the saving is not known
+    if best.usd is None or is_bound_only or not (asked.type or asked.count):
         return
     free = sizing_of.unpinned(need)
     fits = sizing_of.narrow(free, candidates(machine.machines(need.catalog)).by(machine.RULES, free))
@@ -224,7 +226,6 @@ def _plan(
 ) -> Plan:
     """The records of the winner, decision by decision."""
     workload, fit, label = need.workload, best.fit, best.fit.machine.label
-    capacity_decision = choices.capacity_model(need, best, ranked, offers, diags)
     stored = stores.decide(need, fit, zones, diags)
     load_s = stores.load_seconds(fit, stored)
     group_decision = group.decide(
@@ -235,7 +236,6 @@ def _plan(
             nodes=fit.nodes,
             nodes_per_replica=1 / fit.replicas_per_node,
             zones=zones,
-            has_placement_of_its_own=best.model in capacity.BOOKED,
             load_s=load_s,
             has_own_image=bool(workload.image.base),
             requests_per_second_per_node=fit.requests_per_second_per_node,
@@ -244,6 +244,7 @@ def _plan(
         ),
         diags,
     )
+    capacity_decision = obtain.decide(need, best, ranked, offers, group_decision.choice, diags)
     image_decision = image.decide(need, image.Boot(fit.machine, _mounts_parallel(stored)), diags)
     serving = _serving(need, fit)
     largest = group_decision.choice.max_size + group_decision.choice.max_surge
@@ -271,7 +272,9 @@ def _plan(
         machine=choices.machine(need, best, ranked, fits, image_decision.choice),
         storage=stored,
         capacity=capacity_decision,
-        location=choices.location(best, ranked, sites[label], zones, workload.place.optimise),
+        location=choices.location(
+            need, best, ranked, sites[label], zones, regional=group_decision.choice.scope == "regional"
+        ),
         image=image_decision,
         group=group_decision,
         network=network,

@@ -5,6 +5,7 @@ meant is left to the stages that know the catalogue.
 """
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterator
 from posixpath import normpath
 
@@ -229,6 +230,10 @@ _BOOKED = ("reservation", "future-reservation", "calendar")
 _WINDOW = ("future-reservation", "calendar")
 _CAPACITY_FIELDS: dict[str, tuple[str, ...]] = {
     "name": _BOOKED,
+    "project": _BOOKED,
+    "block": _BOOKED,
+    "sub_block": _BOOKED,
+    "consume": ("reservation", "future-reservation"),
     "existing": _BOOKED,
     "zone": _BOOKED,
     "shared_with": _BOOKED,
@@ -239,6 +244,8 @@ _CAPACITY_FIELDS: dict[str, tuple[str, ...]] = {
     "wait_for": ("flex-start",),
     "mode": ("flex-start",),
 }
+_WITHOUT_MODEL = {"run_for": "", "duration": "start", "submit": "start", "name": "start", "shared_with": "start"}
+_WITHOUT_MODEL |= {"start": "", "zone": "start"}  # what may be said without a model, and what has to be said beside it
 
 
 @check("D050", "misplaced-capacity-field", "https://cloud.google.com/compute/docs/instances/provisioning-models")
@@ -254,18 +261,39 @@ def misplaced_capacity_field(w: Workload) -> Iterator[Finding]:
         if capacity.model in models or not getattr(capacity, field):
             continue
         choices = ", ".join(f"`{model}`" for model in models)
-        if capacity.model is None and field != "run_for":  # any machine may have a longest life
-            message = f"`{field}` needs a capacity model"
-            yield Finding(f"capacity.{field}", message, f"for {choices}", f"add `model:` with one of {choices}")
         if capacity.model is None:
+            beside = _WITHOUT_MODEL.get(field)
+            if beside is None or (beside and not getattr(capacity, beside)):
+                message = f"`{field}` needs a capacity model"
+                help = f"add `model:` with one of {choices}" + (f", or `{beside}`" if beside else "")
+                yield Finding(f"capacity.{field}", message, f"for {choices}", help)
             continue
         help = f"remove `{field}`, or choose a model that has it: {choices}"
         message = f"`{field}` does not belong to the capacity model `{capacity.model}`"
         yield Finding(f"capacity.{field}", message, f"for {choices}", help)
-    if capacity.model == "spot" and capacity.automatic_restart:
-        message = "a spot machine cannot be restarted by its host"
-        help = "remove `automatic_restart`; the group replaces machines that are taken away"
-        yield Finding("capacity.automatic_restart", message, "never for `spot`", help)
+    yield from _ends(w)
+
+
+def _ends(w: Workload) -> Iterator[Finding]:
+    """How machines end, against how they are obtained."""
+    capacity = w.capacity
+    if capacity.model in ("spot", "flex-start") and capacity.automatic_restart:
+        message = f"a {capacity.model} machine cannot be restarted by its host"
+        help = "remove `automatic_restart`" + (
+            "; the group replaces machines that are taken away" if capacity.model == "spot" else ""
+        )
+        yield Finding("capacity.automatic_restart", message, f"never for `{capacity.model}`", help)
+    if capacity.model == "spot" and capacity.interruptible is False:
+        message = "spot machines are taken away at any time, and the work does not survive that"
+        help = "remove `interruptible`, or choose another model"
+        yield Finding("capacity.interruptible", message, "with `model: spot`", help)
+    if capacity.at_end == "stop" and capacity.model == "flex-start":
+        message = "flex-start machines of a group are deleted at their end"
+        yield Finding("capacity.at_end", message, "only `delete`", "write `at_end: delete`, or leave it out")
+    if capacity.at_end and capacity.model in (None, "on-demand", "future-reservation") and not capacity.run_for:
+        message = "`at_end` has nothing to end"
+        help = "add `run_for`, or remove `at_end`"
+        yield Finding("capacity.at_end", message, "these machines run until they are removed", help)
 
 
 @check("D051", "unnamed-booking", "https://cloud.google.com/compute/docs/instances/reservations-consume")
@@ -276,15 +304,67 @@ def unnamed_booking(w: Workload) -> Iterator[Finding]:
     Example: `model: reservation` with `existing: true` and no `name`; `existing: true` with `submit: true`.
     """
     capacity = w.capacity
-    if not capacity.existing:
+    of_existing = [key for key in ("project", "block", "sub_block") if getattr(capacity, key)]
+    is_path = "/" in (capacity.name or "")
+    if capacity.consume == "automatic":
+        named = [*of_existing, *(["name"] if capacity.name and capacity.existing is not False else [])]
+        for key in named:
+            message = f"`{key}` says which reservation, and `consume: automatic` takes any that matches"
+            help = f"remove `{key}`, or `consume`" + ("; to make one write `existing: false`" if key == "name" else "")
+            yield Finding(f"capacity.{key}", message, "with `consume: automatic`", help)
+    elif capacity.name is None:
+        missing = [*(["existing"] if capacity.existing else []), *of_existing]
+        for key in missing[:1]:
+            yield Finding(f"capacity.{key}", "an existing booking has no name", "which one?", "add `name: ...`")
+    if capacity.sub_block and not capacity.block:
+        yield Finding("capacity.sub_block", "a sub-block without its block", "of which block?", "add `block: ...`")
+    for key in of_existing if is_path else ():
+        help = f"remove `{key}`, or write the name alone"
+        yield Finding(f"capacity.{key}", f"`{key}` is given twice", "`name` is a path, which says it too", help)
+    if capacity.existing is False and (of_existing or is_path):
+        key = of_existing[0] if of_existing else "name"
+        message = "a booking that is made here lies in the workload's own project, and has no blocks yet"
+        help = "remove `existing: false` to use what is booked, or give a plain `name`"
+        yield Finding(f"capacity.{key}", message, "with `existing: false`", help)
+    if not (capacity.existing or of_existing or is_path):
         return
-    if capacity.name is None:
-        yield Finding("capacity.existing", "an existing booking has no name", "which one?", "add `name: ...`")
+    if capacity.project and not _PROJECT.fullmatch(capacity.project):
+        message = f"`{capacity.project}` is not the id of a project"
+        yield Finding("capacity.project", message, "no such id", "for example `team-research`")
     for key in ("submit", "shared_with"):
         if getattr(capacity, key):
             help = f"remove `{key}`, or write `existing: false` to book anew"
             message = f"`{key}` cannot be asked of an existing booking"
             yield Finding(f"capacity.{key}", message, "nothing is created", help)
+
+
+_MAX_CONSUMERS = 100
+_PROJECT = re.compile(
+    r"([a-z0-9.-]+:)?[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+)  # an id, with its domain where it has one; or a number
+
+
+@check("D080", "unusable-sharing", "https://docs.cloud.google.com/compute/docs/instances/reservations-shared")
+def unusable_sharing(w: Workload) -> Iterator[Finding]:
+    """A booking is shared with at most 100 other projects, each named once by its id.
+
+    Why: the service takes no more, and refuses the request only when it applies; the owner has it anyway.
+    Example: 101 entries in `shared_with`; the workload's own project among them; `My Team` is the name of a project, not its id.
+    """
+    shared = w.capacity.shared_with or []
+    others = [one for one in dict.fromkeys(shared) if one != w.project]
+    if len(others) > _MAX_CONSUMERS:
+        message = f"a booking is shared with at most {_MAX_CONSUMERS} projects"
+        help = f"remove {len(others) - _MAX_CONSUMERS}: the nearest legal number is {_MAX_CONSUMERS}"
+        yield Finding("capacity.shared_with", message, f"{len(others)} projects", help)
+    for index, project in enumerate(shared):
+        path = f"capacity.shared_with.{index}"
+        if project == w.project:
+            yield Finding(path, f"`{project}` owns the booking", "the workload's own project", "remove it")
+        elif project in shared[:index]:
+            yield Finding(path, f"`{project}` is named twice", "named before", "remove it")
+        elif not _PROJECT.fullmatch(project):
+            yield Finding(path, f"`{project}` is not the id of a project", "no such id", "for example `team-research`")
 
 
 @check("D052", "two-networks")

@@ -55,6 +55,11 @@ FORMS: dict[str, Form] = {
     r"^[a-z][-a-z0-9.]*\.[a-z]+(/[A-Za-z0-9_.-]+)+$": Form(
         "a metric of Cloud Monitoring: domain and path", "custom.googleapis.com/jobs/waiting"
     ),
+    r"^(projects/[^/]+/reservations/)?[a-z]([-a-z0-9]{0,61}[a-z0-9])?(/reservationBlocks/[^/]+(/reservationSubBlocks/[^/]+)?)?$": Form(
+        "the name of a reservation, at most 63 lower-case letters, digits and `-`, or its path "
+        "`projects/OWNER/reservations/NAME`",
+        "q1-block",
+    ),
     r"^[A-Za-z0-9._/-]+$": Form("letters, digits, `.`, `_`, `-` and `/`", "stacks/chat"),
 }
 """Pattern of the model -> its words. A test holds that no pattern is without."""

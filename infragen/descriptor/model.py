@@ -81,6 +81,13 @@ MOMENT_PATTERN = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+ProjectId = Annotated[str, StringConstraints(pattern=r"^[a-z][-a-z0-9]{4,28}[a-z0-9]$")]
+Booking = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(projects/[^/]+/reservations/)?[a-z]([-a-z0-9]{0,61}[a-z0-9])?(/reservationBlocks/[^/]+(/reservationSubBlocks/[^/]+)?)?$"
+    ),
+]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Tokens = Annotated[int, Field(ge=1, le=100_000_000)]
 Quantity = Annotated[float, Field(gt=0, le=1e18, allow_inf_nan=False)]
@@ -291,15 +298,35 @@ class Capacity(Section):
     """How the machines are obtained and paid for."""
 
     model: CapacityModel | None = Field(None, description="consumption model; else decided")
-    name: Label | None = Field(None, description="name of the reservation")
+    name: Booking | None = Field(
+        None,
+        description="name of the reservation, or the path of one that exists: `projects/OWNER/reservations/NAME`, with "
+        "`/reservationBlocks/BLOCK` and `/reservationSubBlocks/SUB` for a part of it",
+        examples=["q1-block"],
+    )
+    project: str | None = Field(None, description="project that owns an existing reservation; else the workload's own")
+    block: Label | None = Field(None, description="block of an existing reservation")
+    sub_block: Label | None = Field(None, description="sub-block of that block")
+    consume: Literal["specific", "automatic"] | None = Field(
+        None, description="the reservation that is named, or any that matches the machine; else specific"
+    )
     existing: bool | None = Field(None, description="consume what is booked under that name and create nothing")
     zone: str | None = Field(None, description="zone of the reservation")
     start: Moment | None = Field(None, description="when the window begins, with a zone offset")
     duration: Seconds | None = Field(None, description="length of the window")
     submit: bool = Field(False, description="submit the request: a purchase")
+    lead: Seconds = Field(
+        86_400.0, description="shortest time to the start that is taken without a warning (no minimum is published)"
+    )
     run_for: Seconds | None = Field(None, description="longest life of a VM")
     wait_for: Seconds | None = Field(None, description="longest wait for capacity")
     automatic_restart: bool | None = Field(None, description="restart a VM that its host lost")
+    at_end: Literal["delete", "stop"] | None = Field(
+        None, description="what becomes of a VM that is preempted, or whose time is over; else it is deleted"
+    )
+    interruptible: bool | None = Field(
+        None, description="whether the work survives that its machines are taken away; else told from the task"
+    )
     shared_with: list[str] | None = Field(None, description="projects that may use the reservation too")
     mode: Literal["resize-request", "bulk"] | None = Field(None, description="how a flexible start is asked for")
 
@@ -502,9 +529,7 @@ class Workload(Section):
     task: Literal["pretrain", "finetune", "serve", "batch-inference", "data-prep", "compute"] = Field(
         description="what is done"
     )
-    project: Annotated[str, StringConstraints(pattern=r"^[a-z][-a-z0-9]{4,28}[a-z0-9]$")] | None = Field(
-        None, description="project id; else a Terraform variable"
-    )
+    project: ProjectId | None = Field(None, description="project id; else a Terraform variable")
     labels: dict[
         Annotated[str, StringConstraints(pattern=r"^[a-z][-_a-z0-9]{0,62}$")],
         Annotated[str, StringConstraints(pattern=r"^[-_a-z0-9]{0,63}$")],

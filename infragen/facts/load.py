@@ -166,6 +166,20 @@ class Catalog:
         return self._by_name("quotas", model.Quota, "accelerator")
 
     @cached_property
+    def disputes(self) -> dict[tuple[str, str], model.Dispute]:
+        """(series, consumption model) -> what sources disagree about."""
+        return {(one.series, one.model): one for one in self.table("disputes").records(model.Dispute)}
+
+    def workload_policy(self, machine: model.MachineType) -> model.WorkloadPolicy | None:
+        """What a workload policy for groups of the machine type holds; None where they take none."""
+        found = self._workload_policies.get(machine.series)
+        return found if found and (not found.machine_types or machine.name in found.machine_types) else None
+
+    @cached_property
+    def _workload_policies(self) -> dict[str, model.WorkloadPolicy]:
+        return self._by_name("workload_policies", model.WorkloadPolicy, "series")
+
+    @cached_property
     def host_machines(self) -> dict[str, model.HostMachine]:
         """General-purpose machine types by name."""
         table, _ = self._hosts

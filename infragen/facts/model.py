@@ -262,6 +262,25 @@ class ImageFamily(Struct, frozen=True):
     notes: str
 
 
+class Dispute(Struct, frozen=True):
+    """A series and a consumption model that sources disagree or are silent about, and in what."""
+
+    series: str
+    model: str
+    why: str
+    confidence: str
+
+
+class WorkloadPolicy(Struct, frozen=True):
+    """That groups of a series take a workload policy. A topology must be in it where there is one."""
+
+    series: str
+    machine_types: tuple[str, ...]  # those of the series that take one; empty: all
+    type: str
+    accelerator_topology: str | None
+    confidence: str
+
+
 class Quota(Struct, frozen=True):
     """The quota metric that limits an accelerator."""
 

@@ -260,6 +260,7 @@ class Reservation(Named, frozen=True, kw_only=True):
     count: int
     machine: ReservedMachine
     shared_with: tuple[str, ...]
+    is_specific: bool
     is_guarded: bool
 
 
@@ -274,6 +275,8 @@ class FutureReservation(Named, frozen=True, kw_only=True):
     end: str
     reservation_mode: Literal["DEFAULT", "CALENDAR"]
     planning_status: Literal["DRAFT", "SUBMITTED"]
+    deployment_type: str | None
+    is_specific: bool
     shared_with: tuple[str, ...]
     is_guarded: bool
 
@@ -292,6 +295,7 @@ class PlacementPolicy(Named, frozen=True, kw_only=True):
 
     is_workload_policy: bool
     is_compact: bool
+    topology: str | None = None
     domains: int | None = None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 import click
 
 from infragen import units
-from infragen.decide.model import Decision, Estimate, MachineChoice, Plan, Range, StorageChoice
+from infragen.decide.model import Alternative, Decision, Estimate, MachineChoice, Plan, Range, StorageChoice
 from infragen.diagnostics import CATALOGUE
 from infragen.write import Change
 
@@ -110,7 +110,13 @@ def explain(plan: Plan, subject: str | None, alternative: str | None, also: Coll
     if not gone and not behind:
         raise KeyError(f"`{alternative}` was not a candidate for {subject}")
     lines = [f"{one.candidate} was rejected by {one.rule} {_name(one.rule)}: {one.because}" for one in gone]
-    lines += [f"{one.candidate} would do, and ranked behind the choice: {one.because}" for one in behind]
+    names = {one.candidate for one in gone}
+    lines += [
+        f"{one.candidate} can be had when it is asked for: {_other(one)}"
+        if one.candidate in names
+        else f"{one.candidate} would do, and ranked behind the choice: {one.because}"
+        for one in behind
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -169,7 +175,8 @@ def _name(id: str) -> str:
 def _explained(name: str, text: str, decision: Decision[object]) -> str:
     lines = [f"{name}: {text}"]
     lines += [f"  because {one.rule} {_name(one.rule)}: {one.text}" for one in decision.because]
-    lines += [f"  next    {one.candidate}: {one.because}" for one in decision.alternatives]
+    gone = {one.candidate for one in decision.rejected}
+    lines += [f"  {'asked ' if one.candidate in gone else 'next  '}  {_other(one)}" for one in decision.alternatives]
     lines += [f"  not     {one.candidate}: {one.because} ({one.rule} {_name(one.rule)})" for one in decision.rejected]
     lines += [f"  change  {one}" for one in decision.would_change]
     return "\n".join(lines) + "\n"
@@ -253,11 +260,21 @@ def _costs(estimate: Estimate) -> list[str]:
     return lines
 
 
+def _other(one: Alternative) -> str:
+    return f"{one.candidate}: {one.because}" + (f"; takes {one.needs}" if one.needs else "")
+
+
 def _alternatives(plan: Plan) -> list[str]:
     lines: list[str] = []
-    for label, decision in (("machine", plan.machine), ("place", plan.location), ("capacity", plan.capacity)):
-        for one in decision.alternatives[:2]:
-            lines += _entry("instead", f"{label} {one.candidate}: {one.because}")
+    for label, decision, most in (
+        ("machine", plan.machine, 2),
+        ("place", plan.location, 3),
+        ("capacity", plan.capacity, len(plan.capacity.alternatives)),
+    ):
+        for one in decision.alternatives[:most]:
+            lines += _entry("instead", f"{label} {_other(one)}")
+    if plan.location.alternatives:
+        lines += _entry("", f"for example: --set '{plan.location.alternatives[0].setting}'")
     changing: tuple[Decision[object], ...] = (plan.machine, plan.location, plan.capacity, plan.image)
     for decided in changing:
         for text in decided.would_change:

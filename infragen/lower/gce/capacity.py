@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from infragen.lower import names
-from infragen.lower.gce.context import APIS_READY, Context, because, comment
+from infragen.lower.gce.context import APIS_READY, PROJECT, Context, because, comment
 from infragen.lower.hcl import Expression, join, literal
 from infragen.lower.model import (
     Affinity,
@@ -42,8 +42,11 @@ TERMS = {
     "flex-start": Terms("FLEX_START", False, "DELETE", "NO_RESERVATION"),
 }
 BOUND = Terms("RESERVATION_BOUND", False, "DELETE", "SPECIFIC_RESERVATION")
+ANY = Terms("STANDARD", True, None, "ANY_RESERVATION")
 BOOKED_AHEAD = frozenset({"future-reservation", "calendar"})  # models that are asked for with a window of time
+BOOKED = BOOKED_AHEAD | {"reservation"}
 MACHINES = Expression("var.machines")
+PAID_ANYWAY = "C024"  # the reason that says what a booking costs: it stands at the booking
 WAITING = frozenset({"flex-start"})  # models whose machines come when they can be had
 
 
@@ -52,7 +55,9 @@ def terms(context: Context) -> Terms:
     record = context.machine.record
     found = TERMS[context.capacity.model]
     is_bound = record.reservation_bound and record.standard_reservation is False
-    return BOUND if found.affinity == "SPECIFIC_RESERVATION" and is_bound else found
+    if found.affinity == "SPECIFIC_RESERVATION" and is_bound:
+        return BOUND
+    return ANY if context.capacity.is_automatic else found
 
 
 def scheduling(context: Context) -> Scheduling:
@@ -73,10 +78,17 @@ def scheduling(context: Context) -> Scheduling:
         automatic_restart=restarts,
         on_host_maintenance="MIGRATE" if migrates else "TERMINATE",
         is_preemptible=found.is_preemptible,
-        termination_action=found.termination_action or ("DELETE" if run_s else None),
+        termination_action=_termination(found, capacity.at_end, ends=run_s is not None),
         max_run_s=run_s,
-        because=because(context.plan.capacity.because),
+        because=because(one for one in context.plan.capacity.because if one.rule != PAID_ANYWAY),
     )
+
+
+def _termination(found: Terms, asked: str | None, *, ends: bool) -> str | None:
+    """What becomes of a machine at its end; None where it has none."""
+    if found.termination_action is None and not ends:
+        return None
+    return asked.upper() if asked else (found.termination_action or "DELETE")
 
 
 def reservation_name(context: Context) -> str:
@@ -89,13 +101,23 @@ def affinity(context: Context) -> Affinity | None:
     found = terms(context).affinity
     if found != "SPECIFIC_RESERVATION":
         return Affinity(type=found) if found else None
-    name, owner = reservation_name(context), context.capacity.project
-    value: Text = f"projects/{owner}/reservations/{name}" if owner else name
+    value: Text = _path(context)
     if context.capacity.creates and context.capacity.model == "reservation":
         value = Expression(f"google_compute_reservation.main[{literal(context.zone)}].name")
     elif waits_for_window(context):
         value = Expression(f"{FUTURE_RESERVATION}.main.reservation_name")
     return Affinity(type=found, values=(value,))
+
+
+def _path(context: Context) -> Text:
+    """A reservation as machines name it: alone in the project's own, by its path in another's and for a part of it."""
+    name, booked = reservation_name(context), context.capacity
+    if not (booked.project or booked.block):
+        return name
+    tail = f"/reservations/{name}"
+    tail += f"/reservationBlocks/{booked.block}" if booked.block else ""
+    tail += f"/reservationSubBlocks/{booked.sub_block}" if booked.sub_block else ""
+    return f"projects/{booked.project}{tail}" if booked.project else join("projects/", PROJECT, tail)
 
 
 def reserved_machine(context: Context) -> ReservedMachine:
@@ -147,6 +169,7 @@ def _reservations(context: Context) -> tuple[Reservation, ...]:
             count=count,
             machine=reserved_machine(context),
             shared_with=capacity.shared_with,
+            is_specific=not capacity.is_automatic,
             is_guarded=context.plan.deletion_protection,
             depends_on=APIS_READY,
         ),
@@ -176,16 +199,22 @@ def _future_reservation(context: Context) -> FutureReservation | None:
         end=capacity.end or "",
         reservation_mode="CALENDAR" if capacity.model == "calendar" else "DEFAULT",
         planning_status="SUBMITTED" if capacity.submit else "DRAFT",
+        deployment_type="DENSE" if capacity.model == "future-reservation" and terms(context) is BOUND else None,
+        is_specific=not capacity.is_automatic,
         shared_with=capacity.shared_with,
-        is_guarded=capacity.submit and context.plan.deletion_protection,
+        is_guarded=capacity.submit,  # a purchase: `security.deletion_protection` is about data, and does not lift this
         depends_on=APIS_READY,
     )
 
 
 def is_all_or_nothing(context: Context) -> bool:
     """Whether the group itself waits until all machines can be had."""
-    asked = context.capacity.mode == "bulk" or context.group.all_or_nothing
-    return asked and terms(context).provisioning_model in ("FLEX_START", "RESERVATION_BOUND")
+    match terms(context).provisioning_model:
+        case "FLEX_START":
+            return context.capacity.mode == "bulk"
+        case "RESERVATION_BOUND":
+            return context.group.all_or_nothing
+    return False
 
 
 def uses_resize_request(context: Context) -> bool:
@@ -263,18 +292,19 @@ def window_size(context: Context) -> int:
 
 def placement(context: Context) -> PlacementPolicy | None:
     """The placement policy; None where machines stand anywhere, or the booked capacity brings its place."""
-    asked = context.group.placement
-    brings_its_own = context.capacity.model in ("future-reservation", "calendar") or terms(context) is BOUND
-    if asked == "none" or brings_its_own:
+    group = context.group
+    is_rack = group.topology is not None  # racks have to be asked for in their topology, by whatever capacity
+    if group.placement == "none" or (context.capacity.model in BOOKED and not is_rack):
         return None
-    is_workload = context.capacity.model in WAITING
+    is_compact = group.placement == "compact"
     return PlacementPolicy(
         type="google_compute_resource_policy",
         name="placement",
         because=context.group_reasons("placement"),
         cloud_name=context.name("placement"),
-        is_workload_policy=is_workload,
-        is_compact=asked == "compact",
-        domains=None if asked == "compact" else min(8, max(2, context.group.max_size)),
+        is_workload_policy=is_rack or context.capacity.model in WAITING,
+        is_compact=is_compact,
+        topology=group.topology,
+        domains=None if is_compact else min(8, max(2, group.max_size)),
         depends_on=APIS_READY,
     )

@@ -71,7 +71,8 @@ def _group(context: Context) -> list[Diagnostic]:
         found.append(
             WAITING_GROUP.error(
                 f"an autoscaler cannot size a group of {model} machines",
-                help=f"leave `group.autoscale` out, or set its `min` and `max` both to {group.size}",
+                label=f"between {group.min_size} and {group.max_size}",
+                help="give `serve.replicas` the same `min` and `max`, and leave `group.autoscale` out",
             )
         )
     return found

@@ -114,7 +114,7 @@ def _group(
         if health_check
         else None,
         update=update_policy(context),
-        on_failure="DO_NOTHING" if waits_for_capacity else "REPAIR",
+        on_failure="DO_NOTHING" if waits_for_capacity or all_or_nothing else "REPAIR",
         repairs_unhealthy=group.repairs_unhealthy,
         updates_on_repair=group.update_type == "proactive",
         changes_zone=regional and _shape(context) == "BALANCED" and not group.is_stateful,

@@ -18,7 +18,8 @@ ALTERNATIVES = 3  # that the README names; plan.json and `explain` have them all
 def lower(context: Context, stores: tuple[Lowered, ...]) -> Guide:
     """The whole README."""
     guards = _guards(context, stores)
-    before, after = prepare.steps(context, stores), operate.steps(context, stores, bool(guards))
+    has_lifted = context.plan.deletion_protection and bool(guards)
+    before, after = prepare.steps(context, stores), operate.steps(context, stores, has_lifted)
     uses_ssh = any(commands.TUNNEL in command for step in (*before, *after) for command in step.commands)
     return Guide(
         summary=_summary(context),
@@ -71,7 +72,10 @@ def _choice(subject: str, text: str, decision: Decision[T]) -> Choice:
         subject=subject,
         choice=text,
         because=tuple(f"{reason.rule}: {reason.text}" for reason in decision.because),
-        alternatives=tuple(f"{one.candidate}: {one.because}" for one in decision.alternatives[:ALTERNATIVES]),
+        alternatives=tuple(
+            f"{one.candidate}: {one.because}" + (f"; takes {one.needs}" if one.needs else "")
+            for one in decision.alternatives[:ALTERNATIVES]
+        ),
         would_change=decision.would_change,
     )
 
@@ -135,15 +139,12 @@ def _roles(context: Context, uses_ssh: bool) -> tuple[str, ...]:
 
 
 def _guards(context: Context, stores: tuple[Lowered, ...]) -> tuple[str, ...]:
-    if not context.plan.deletion_protection:
-        return ()
     held = [part for one in stores for part in (one.bucket, one.share, one.parallel, one.scratch, one.disk) if part]
     booked = capacity.lower(context)
-    addresses = [one.address for one in held]
+    addresses = [one.address for one in held] if context.plan.deletion_protection else []
     if booked:
-        addresses += [one.address for one in booked.reservations]
-        if booked.future_reservation and booked.future_reservation.is_guarded:
-            addresses.append(booked.future_reservation.address)
+        bookings = (*booked.reservations, booked.future_reservation)
+        addresses += [one.address for one in bookings if one and one.is_guarded]
     return tuple(addresses)
 
 

@@ -38,6 +38,7 @@ def steps(context: Context, stores: tuple[Lowered, ...]) -> tuple[Step, ...]:
         *_image_steps(context),
         *_key_steps(context),
         *_content_steps(context, stores),
+        *_booking_steps(context),
         Step(title="Review and apply", text="", commands=APPLY),
         *_window_steps(context),
         *_file_steps(context),
@@ -215,6 +216,51 @@ def _subnet(context: Context) -> str:
     project = net.host_project or PROJECT
     name = context.name() if net.creates else net.subnetwork or "default"
     return f"projects/{project}/regions/{region}/subnetworks/{name}"
+
+
+def _booking_steps(context: Context) -> list[Step]:
+    """What is bought, and what becomes of it and of the machines at its start, at its end and after."""
+    if not context.capacity.creates:
+        return []
+    paid = next((one.text for one in context.plan.capacity.because if one.rule == capacity.PAID_ANYWAY), "")
+    lines = [f"{paid[:1].upper()}{paid[1:]}."]
+    if capacity.waits_for_window(context):
+        lines += _window_lines(context)
+    else:
+        lines += [
+            "From the apply on: machines of this group find it by its name; others may not take it."
+            if not context.capacity.is_automatic
+            else "From the apply on: any machine of the project that matches takes a place in it.",
+            "An apply fails where the zone has not enough machines free at that moment: nothing is reserved then.",
+            "It ends when it is destroyed, and only then; machines that run go on, as on-demand machines.",
+        ]
+    if context.capacity.shared_with:
+        lines.append(f"Shared with {', '.join(context.capacity.shared_with)}: what they use is missing here.")
+    return [Step(title="Know what is booked", text="\n".join(f"- {one}" for one in lines), commands=())]
+
+
+def _window_lines(context: Context) -> list[str]:
+    booked = context.capacity
+    gone = "stopped" if booked.at_end == "stop" else "deleted"
+    is_calendar = booked.model == "calendar"
+    end = (
+        f"At the end, {booked.end}: the reservation goes, and every machine on it is {gone}. Checkpoints must be in the store by then."
+        if is_calendar or capacity.terms(context) is capacity.BOUND
+        else f"At the end, {booked.end}: the reservation goes; machines that run are not stopped, and are billed on demand from then"
+        " on. Take them away before: `machines = 0`."
+    )
+    return [
+        f"Approval: Google reviews a submitted request, and may decline it. The reservation `{capacity.reservation_name(context)}` is"
+        " made then, and cannot be used before the start.",
+        "Once submitted it cannot be changed, cancelled or deleted."
+        if is_calendar
+        else "Once its lock time has passed it cannot be changed, and not be deleted before its end. Another window takes another name.",
+        "The number is the total wanted: machines and reservations of the same properties that exist in the project count against it.",
+        f"At the start, {booked.start}: billing begins, whether machines run or not. They come when `machines` is set, see below.",
+        end,
+        "After the end: `terraform apply` would ask for the window anew, and a start in the past is refused. Destroy the stack, or write"
+        " it again with another window.",
+    ]
 
 
 def _window_steps(context: Context) -> list[Step]:
