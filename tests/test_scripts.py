@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -87,7 +88,7 @@ def test_no_value_of_the_plan_is_written_into_a_script(name):
     plan = PLANS[name]()
     other = replace(plan, name="other", project="another-project")
     if plan.program and plan.program.container:
-        other = replace(other, program=replace(plan.program, container="elsewhere.example/x:1"))
+        other = replace(other, program=replace(plan.program, container=f"elsewhere.example/{plan.program.container}"))
     assert scripts_of(plan) == scripts_of(other)
 
 
@@ -240,3 +241,109 @@ def test_mounting_again_changes_nothing(machine):
     machine.run(script)
     machine.run(script)
     assert len(machine.calls("mount")) == 1
+
+
+SYSTEMCTL = r"""#!/bin/bash
+# Remembers which units exist: what is installed by the tools, and what lies in the folder of units.
+{ printf '%s\0' systemctl "$@"; printf '\n'; } >>"$FAKE/calls"
+if [[ "$1" == list-unit-files && -e "$FAKE/installed-$2" ]]; then echo "$2 enabled"; fi
+"""
+INSTALLER = r"""#!/bin/bash
+# Packages give their programs; the agent's own script gives its unit.
+{ printf '%s\0' "${0##*/}" "$@"; printf '\n'; } >>"$FAKE/calls"
+for word; do
+  case "$word" in
+    docker.io) install -m 755 "$FAKE/recorder" "$FAKE/bin/docker" ;;
+    nvidia-container-toolkit) install -m 755 "$FAKE/recorder" "$FAKE/bin/nvidia-ctk" ;;
+  esac
+done
+"""
+
+
+def _prepared(machine, plan):
+    """A machine whose folders are below its own, with tools that remember what they made."""
+    root = machine.folder / "root"
+    for folder in ("etc/systemd/system", "etc/apt/sources.list.d", "usr/share/keyrings", "var/lib", "run/lock"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / "etc/os-release").write_text("VERSION_CODENAME=noble\nID=ubuntu\n", encoding="utf-8")
+    (machine.folder / "recorder").write_text(RECORDER, encoding="utf-8")
+    for tool in ("docker", "mdadm"):
+        (machine.folder / "bin" / tool).unlink(missing_ok=True)
+    (machine.folder / "bin/mkdir").unlink(missing_ok=True)
+    for tool, text in {
+        "systemctl": SYSTEMCTL,
+        "apt-get": INSTALLER,
+        "flock": '#!/bin/bash\nshift\nexec "$@"\n',
+    }.items():
+        (machine.folder / "bin" / tool).write_text(text, encoding="utf-8")
+        (machine.folder / "bin" / tool).chmod(0o755)
+    machine.answer("https://nvidia.github.io/libnvidia-container/gpgkey", "key")
+    agent = f"touch {machine.folder}/installed-google-cloud-ops-agent.service"
+    machine.answer("https://dl.google.com/cloudagents/add-google-cloud-ops-agent-repo.sh", agent)
+    stack = lower.run(plan)
+    for name, text in stack.compute.template.metadata.items():
+        if isinstance(text, str):
+            machine.attribute(name, text)
+    for name in ("workload-run-script", "workload-mount-script"):
+        machine.attribute(name, "true\n")
+    script = scripts_of(plan)["startup.sh"]
+    for folder in ("/var/lib/", "/etc/", "/usr/share/keyrings", "/run/lock"):
+        script = script.replace(folder, f"{root}{folder}")
+    return script.replace("local script\n", 'local script output=""\n'), root
+
+
+def _tree(root):
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["serve", "train", "plain_program"])
+def test_booting_again_changes_nothing(machine, name):
+    """The startup script runs at every boot: the second run leaves all files as they are and installs nothing again."""
+    script, root = _prepared(machine, PLANS[name]())
+    first = machine.run(script)
+    assert first.returncode == 0, first.stderr
+    before = _tree(root)
+    assert "etc/systemd/system/workload.service" in before and "etc/google-cloud-ops-agent/config.yaml" in before
+    assert bool(machine.calls("apt-get")) == bool(PLANS[name]().program.container)
+    (machine.folder / "calls").unlink()
+    second = machine.run(script)
+    assert second.returncode == 0, second.stderr
+    assert _tree(root) == before
+    assert machine.calls("apt-get") == []
+    restarted = [call for call in machine.calls("systemctl") if call[0] == "restart"]
+    assert ["restart", "google-cloud-ops-agent"] not in restarted
+
+
+def test_the_agent_reads_the_journal_and_the_program(machine):
+    plan = PLANS["serve"]()
+    script, root = _prepared(machine, plan)
+    (machine.folder / "installed-nvidia-dcgm.service").touch()
+    assert machine.run(script).returncode == 0
+    found = yaml.safe_load((root / "etc/google-cloud-ops-agent/config.yaml").read_text(encoding="utf-8"))
+    assert found["logging"]["service"]["pipelines"]["default_pipeline"]["receivers"] == ["journal"]
+    assert found["metrics"]["receivers"]["dcgm"]["receiver_version"] == 2
+    assert found["metrics"]["service"]["pipelines"] == {
+        "default_pipeline": {"receivers": ["hostmetrics", "dcgm"]},
+        "program": {"receivers": ["program"]},
+    }
+    (job,) = found["metrics"]["receivers"]["program"]["config"]["scrape_configs"]
+    assert (job["job_name"], job["metrics_path"]) == (plan.name, "/metrics")
+    assert job["static_configs"] == [{"targets": [f"localhost:{plan.port}"]}]
+
+
+def test_running_again_gives_the_same_program(machine):
+    """run.sh is started again by systemd: the same container with the same arguments, after the one before is gone."""
+    plan = replace(serve(), storage=())
+    machine.attribute("workload-container", "img")
+    machine.attribute("workload-command", "--serve")
+    machine.attribute("workload-env", "A=1")
+    machine.attribute("workload-secrets", "HF_TOKEN projects/p/secrets/hf-token/versions/latest")
+    machine.answer(METADATA + "service-accounts/default/token", '{"access_token": "t0ken"}')
+    secret = "https://secretmanager.googleapis.com/v1/projects/p/secrets/hf-token/versions/latest:access"
+    machine.answer(secret, '{"payload": {"data": "czNjcjN0"}}')
+    script = scripts_of(plan)["run.sh"]
+    assert machine.run(script).returncode == 0
+    assert machine.run(script).returncode == 0
+    removed, started, removed_again, started_again = machine.calls("docker")
+    assert (removed, started) == (removed_again, started_again)
+    assert removed == ["rm", "--force", "workload"]

@@ -23,6 +23,7 @@ resource "google_compute_instance_template" "main" {
     ])
     workload-container    = "vllm/vllm-openai:v0.11.0"
     workload-layout       = join("\n", ["WORKLOAD_TENSOR_PARALLEL=2", "WORKLOAD_PIPELINE_PARALLEL=1", "WORKLOAD_REPLICAS_PER_NODE=1"])
+    workload-metrics      = "8000 /metrics support-chat"
     workload-mount-script = file("${path.module}/scripts/mount.sh")
     workload-mounts = join("\n", [
       "bucket ${google_storage_bucket.weights.name} /mnt/weights profile=aiml-serving,ro,stat-cache-mib=1024",

@@ -1,3 +1,39 @@
+resource "google_logging_metric" "lost" {
+  name        = "legal-tune/lost"
+  description = "Machines that were preempted, or whose host failed"
+  filter      = "log_id(\"cloudaudit.googleapis.com/system_event\") AND resource.type = \"gce_instance\" AND protoPayload.methodName = (\"compute.instances.preempted\" OR \"compute.instances.hostError\") AND protoPayload.resourceName =~ \"/instances/legal-tune-[a-z0-9]{4}$\""
+
+  label_extractors = {
+    event = "EXTRACT(protoPayload.methodName)"
+  }
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+
+    labels {
+      key         = "event"
+      value_type  = "STRING"
+      description = "What took the machine"
+    }
+  }
+
+  depends_on = [google_project_service.main]
+}
+
+resource "google_logging_metric" "xid" {
+  name        = "legal-tune/xid"
+  description = "Errors that the driver of the accelerators reports (Xid)"
+  filter      = "resource.type = \"gce_instance\" AND labels.\"compute.googleapis.com/resource_name\" =~ \"^legal-tune-[a-z0-9]{4}$\" AND \"NVRM: Xid\""
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+  }
+
+  depends_on = [google_project_service.main]
+}
+
 resource "google_monitoring_alert_policy" "group_size" {
   display_name          = "legal-tune: fewer than 6 machines"
   combiner              = "OR"
@@ -25,6 +61,273 @@ resource "google_monitoring_alert_policy" "group_size" {
   documentation {
     content = "Machines are missing: look at the group's errors for quota or stock, and at the serial log of the newest machine."
   }
+
+  depends_on = [google_project_service.main]
+}
+
+resource "google_monitoring_alert_policy" "lost" {
+  display_name          = "legal-tune: machines lost"
+  combiner              = "OR"
+  severity              = "WARNING"
+  notification_channels = var.notification_channels
+
+  conditions {
+    display_name = "legal-tune: machines lost"
+
+    condition_matched_log {
+      filter = "log_id(\"cloudaudit.googleapis.com/system_event\") AND resource.type = \"gce_instance\" AND protoPayload.methodName = (\"compute.instances.preempted\" OR \"compute.instances.hostError\") AND protoPayload.resourceName =~ \"/instances/legal-tune-[a-z0-9]{4}$\""
+    }
+  }
+
+  alert_strategy {
+    auto_close = "3600s"
+
+    notification_rate_limit {
+      period = "3600s"
+    }
+  }
+
+  documentation {
+    content = "A machine was preempted, or its host failed; the group makes another as far as there is one."
+  }
+
+  depends_on = [google_project_service.main]
+}
+
+resource "google_monitoring_alert_policy" "xid" {
+  display_name          = "legal-tune: accelerator errors (Xid)"
+  combiner              = "OR"
+  severity              = "WARNING"
+  notification_channels = var.notification_channels
+
+  conditions {
+    display_name = "legal-tune: accelerator errors (Xid)"
+
+    condition_matched_log {
+      filter = "resource.type = \"gce_instance\" AND labels.\"compute.googleapis.com/resource_name\" =~ \"^legal-tune-[a-z0-9]{4}$\" AND \"NVRM: Xid\""
+    }
+  }
+
+  alert_strategy {
+    auto_close = "3600s"
+
+    notification_rate_limit {
+      period = "300s"
+    }
+  }
+
+  documentation {
+    content = "The driver reported an error; the number after Xid says which. Replace a machine whose errors come again: its accelerator or its memory is failing."
+  }
+
+  depends_on = [google_project_service.main]
+}
+
+resource "google_monitoring_alert_policy" "idle" {
+  display_name          = "legal-tune: accelerators idle for an hour"
+  combiner              = "OR"
+  severity              = "WARNING"
+  notification_channels = var.notification_channels
+
+  conditions {
+    display_name = "legal-tune: accelerators idle for an hour"
+
+    condition_prometheus_query_language {
+      query    = "max by (metadata_system_name) (agent_googleapis_com:gpu_utilization{monitored_resource=\"gce_instance\",metadata_system_name=~\"legal-tune-[a-z0-9]{4}\"}) < 5"
+      duration = "3600s"
+      # The first value comes with the first machine or event, after this policy.
+      disable_metric_validation = true
+    }
+  }
+
+  documentation {
+    content = "The busiest accelerator of a machine does nothing, and is paid for: is the program still running?"
+  }
+
+  depends_on = [google_project_service.main]
+}
+
+resource "google_monitoring_alert_policy" "disk_full" {
+  display_name          = "legal-tune: disk nearly full"
+  combiner              = "OR"
+  severity              = "WARNING"
+  notification_channels = var.notification_channels
+
+  conditions {
+    display_name = "legal-tune: disk nearly full"
+
+    condition_prometheus_query_language {
+      query    = "max by (metadata_system_name, device) (agent_googleapis_com:disk_percent_used{monitored_resource=\"gce_instance\",metadata_system_name=~\"legal-tune-[a-z0-9]{4}\",state=\"used\"}) > 90"
+      duration = "600s"
+      # The first value comes with the first machine or event, after this policy.
+      disable_metric_validation = true
+    }
+  }
+
+  documentation {
+    content = "A disk of a machine is nearly full: clear it, or give `machine.boot_disk_size` or the store more room."
+  }
+
+  depends_on = [google_project_service.main]
+}
+
+# What the plan expects stands beside what is measured: lines across a chart are the plan's.
+resource "google_monitoring_dashboard" "main" {
+  dashboard_json = jsonencode({
+    displayName = "legal-tune"
+    mosaicLayout = {
+      columns = 12
+      tiles = [
+        {
+          xPos   = 0
+          yPos   = 0
+          width  = 12
+          height = 4
+          widget = {
+            title = "Plan"
+            text = {
+              content = "What the plan expects; the lines in the charts are the same figures.\n\n- 6 × a3-highgpu-8g at peak\n- 27,583 to 55,167 tokens/s, expected 39,720\n- 110.0 to 228.4 h of training, expected 153.7 h\n- 74.3 of 75.2 GiB of device memory\n- 532 USD per hour at list prices of 2026-07-30"
+              format  = "MARKDOWN"
+            }
+          }
+        },
+        {
+          xPos   = 0
+          yPos   = 4
+          width  = 6
+          height = 4
+          widget = {
+            title = "Machines"
+            xyChart = {
+              dataSets = [
+                {
+                  plotType   = "LINE"
+                  targetAxis = "Y1"
+                  timeSeriesQuery = {
+                    prometheusQuery = "sum(compute_googleapis_com:instance_group_size{monitored_resource=\"instance_group\",instance_group_name=\"legal-tune\"})"
+                  }
+                },
+              ]
+              thresholds = [
+                {
+                  label      = "plan"
+                  value      = 6
+                  targetAxis = "Y1"
+                },
+              ]
+            }
+          }
+        },
+        {
+          xPos   = 6
+          yPos   = 4
+          width  = 6
+          height = 4
+          widget = {
+            title = "Accelerator utilisation, %"
+            xyChart = {
+              dataSets = [
+                {
+                  plotType   = "LINE"
+                  targetAxis = "Y1"
+                  timeSeriesQuery = {
+                    prometheusQuery = "avg by (metadata_system_name) (agent_googleapis_com:gpu_utilization{monitored_resource=\"gce_instance\",metadata_system_name=~\"legal-tune-[a-z0-9]{4}\"})"
+                  }
+                },
+              ]
+            }
+          }
+        },
+        {
+          xPos   = 0
+          yPos   = 8
+          width  = 6
+          height = 4
+          widget = {
+            title = "Device memory, GiB, fullest device"
+            xyChart = {
+              dataSets = [
+                {
+                  plotType   = "LINE"
+                  targetAxis = "Y1"
+                  timeSeriesQuery = {
+                    prometheusQuery = "max by (metadata_system_name) (agent_googleapis_com:gpu_memory_bytes_used{monitored_resource=\"gce_instance\",metadata_system_name=~\"legal-tune-[a-z0-9]{4}\",memory_state=\"used\"}) / 1073741824"
+                  }
+                },
+              ]
+              thresholds = [
+                {
+                  label      = "plan"
+                  value      = 74.32
+                  targetAxis = "Y1"
+                },
+              ]
+            }
+          }
+        },
+        {
+          xPos   = 6
+          yPos   = 8
+          width  = 6
+          height = 4
+          widget = {
+            title = "Events in 10 min: lost"
+            xyChart = {
+              dataSets = [
+                {
+                  plotType   = "LINE"
+                  targetAxis = "Y1"
+                  timeSeriesQuery = {
+                    prometheusQuery = "sum(increase(logging_googleapis_com:user_legal_tune_lost{monitored_resource=\"gce_instance\"}[10m]))"
+                  }
+                },
+              ]
+            }
+          }
+        },
+        {
+          xPos   = 0
+          yPos   = 12
+          width  = 6
+          height = 4
+          widget = {
+            title = "Events in 10 min: xid"
+            xyChart = {
+              dataSets = [
+                {
+                  plotType   = "LINE"
+                  targetAxis = "Y1"
+                  timeSeriesQuery = {
+                    prometheusQuery = "sum(increase(logging_googleapis_com:user_legal_tune_xid{monitored_resource=\"gce_instance\"}[10m]))"
+                  }
+                },
+              ]
+            }
+          }
+        },
+        {
+          xPos   = 6
+          yPos   = 12
+          width  = 6
+          height = 4
+          widget = {
+            title = "Disks, % used, fullest"
+            xyChart = {
+              dataSets = [
+                {
+                  plotType   = "LINE"
+                  targetAxis = "Y1"
+                  timeSeriesQuery = {
+                    prometheusQuery = "max by (metadata_system_name) (agent_googleapis_com:disk_percent_used{monitored_resource=\"gce_instance\",metadata_system_name=~\"legal-tune-[a-z0-9]{4}\",state=\"used\"})"
+                  }
+                },
+              ]
+            }
+          }
+        },
+      ]
+    }
+  })
 
   depends_on = [google_project_service.main]
 }

@@ -227,6 +227,16 @@ class ServingChoice(Struct, frozen=True):
     drain_s: int
 
 
+class ObserveChoice(Struct, frozen=True):
+    """Who is told of what, and how long logs are kept. None: the project's own retention; no budget."""
+
+    notify: tuple[str, ...] = ()
+    log_retention_days: int | None = None
+    metrics_path: str | None = None  # of the program, on its port
+    billing_account: str | None = None
+    budget_per_month: int | None = None
+
+
 class Memory(Struct, frozen=True):
     """Device memory per accelerator, GiB, by part."""
 
@@ -344,4 +354,6 @@ class Plan(Struct, frozen=True):
     quotas: tuple[QuotaNeed, ...]
     model_name: str | None = None
     data_source: str | None = None
+    observe: ObserveChoice = ObserveChoice()
+    port: int = 8000  # that the program listens on
     is_lowered: bool = True  # false: sized and explained, but no Terraform can be written for it yet

@@ -7,6 +7,7 @@ candidates only ever shrink; one ranking at the end picks; every removal is on r
 import math
 from datetime import datetime
 
+from infragen import units
 from infragen.decide import (
     capacity,
     choices,
@@ -25,7 +26,16 @@ from infragen.decide import (
 )
 from infragen.decide.capacity import Offer
 from infragen.decide.fit import Fit
-from infragen.decide.model import Decision, NetworkChoice, Plan, Program, Reason, ServingChoice, StorageChoice
+from infragen.decide.model import (
+    Decision,
+    NetworkChoice,
+    ObserveChoice,
+    Plan,
+    Program,
+    Reason,
+    ServingChoice,
+    StorageChoice,
+)
 from infragen.decide.need import Need
 from infragen.decide.rank import Candidate
 from infragen.decide.rule import Narrowed, Removal, candidates
@@ -284,6 +294,8 @@ def _plan(
         quotas=costs.quotas(need, fit.machine, capacity_decision.choice, best.site.region.name, largest),
         model_name=need.shape.name if need.shape else None,
         data_source=workload.data.source if workload.data else None,
+        observe=_observe(workload),
+        port=workload.run.port if workload.run else 8000,
         is_lowered=is_lowered,
     )
 
@@ -335,6 +347,17 @@ def _network(
     )
     why = "a VPC of its own" if creates else f"network.network is `{asked.network}`"
     return Decision(choice, (Reason(NETWORK.id, why),))
+
+
+def _observe(workload: Workload) -> ObserveChoice:
+    asked = workload.observe
+    return ObserveChoice(
+        notify=tuple(asked.notify),
+        log_retention_days=round(asked.log_retention / units.DAY_S) if asked.log_retention else None,
+        metrics_path=asked.metrics,
+        billing_account=asked.budget.billing_account if asked.budget else None,
+        budget_per_month=asked.budget.usd_per_month if asked.budget else None,
+    )
 
 
 def _program(workload: Workload) -> Program | None:

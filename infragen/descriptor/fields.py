@@ -60,6 +60,8 @@ FORMS: dict[str, Form] = {
         "`projects/OWNER/reservations/NAME`",
         "q1-block",
     ),
+    r"^[0-9A-F]{6}-[0-9A-F]{6}-[0-9A-F]{6}$": Form("the id of a billing account", "01ABCD-23EF45-678901"),
+    r"^[^@\s]+@[^@\s]+\.[^@\s]+$": Form("an e-mail address", "ops@example.com"),
     r"^[A-Za-z0-9._/-]+$": Form("letters, digits, `.`, `_`, `-` and `/`", "stacks/chat"),
 }
 """Pattern of the model -> its words. A test holds that no pattern is without."""

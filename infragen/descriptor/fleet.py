@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from infragen.descriptor.checks import Finding, check
 from infragen.descriptor.model import Workload
+from infragen.descriptor.rules import FORMAT
 from infragen.diagnostics import Severity
 from infragen.units import duration
 
@@ -12,6 +13,8 @@ _SCHEDULES = "https://docs.cloud.google.com/compute/docs/autoscaler/scaling-sche
 _METRICS = "https://docs.cloud.google.com/compute/docs/autoscaler/scaling-cloud-monitoring-metrics"
 _SHORTEST_SCHEDULE_S = 300
 _WINDOW_S = (60, 3600)
+_DAY_S = 86_400
+_MOST_DAYS = 3650
 _FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
 _ZONE = re.compile(r"UTC|[A-Z][A-Za-z]+(/[A-Z][A-Za-z0-9_+-]+){1,2}")
 _CONDITION = re.compile(r"(metric|resource)\.(type|labels?\.[A-Za-z_][A-Za-z0-9_]*) *= *\"?[^\"=<>!]+\"?")
@@ -136,3 +139,27 @@ def secret_in_descriptor(w: Workload) -> Iterator[Finding]:
         if _SECRET.search(word):
             help = "pass it as a variable: `env: {NAME: secret:...}`"
             yield Finding(f"run.command.{index}", "the command holds a secret", "readable for many", help)
+
+
+@check("D074", "log-retention", "https://docs.cloud.google.com/logging/docs/buckets#custom-retention")
+def log_retention(w: Workload) -> Iterator[Finding]:
+    """Logs are kept for whole days, 1 to 3650 of them.
+
+    Why: the service counts retention in days and refuses any other number while applying.
+    Example: `log_retention: 12h`.
+    """
+    kept = w.observe.log_retention
+    if kept is not None and (kept % _DAY_S or not 1 <= kept / _DAY_S <= _MOST_DAYS):
+        message, label = f"logs cannot be kept for {duration(kept)}", "1 to 3650 whole days"
+        yield Finding("observe.log_retention", message, label, "for example `90d`")
+
+
+@check("D075", "unread-metrics", FORMAT)
+def unread_metrics(w: Workload) -> Iterator[Finding]:
+    """Metrics of a program are read where a program serves them.
+
+    Why: a path without a program, or without a port that it listens on, is read by nobody.
+    Example: `observe: {metrics: /metrics}` without `run`.
+    """
+    if w.observe.metrics is not None and (w.run is None or not (w.run.container or w.run.command)):
+        yield Finding("observe.metrics", "`metrics` belongs to no program", "nothing is run", "add `run`, or remove it")

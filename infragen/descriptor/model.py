@@ -506,6 +506,32 @@ class Limits(Section):
     kg_co2e: Quantity | None = Field(None, description="emissions of the whole job, or of a month of serving, kg")
 
 
+class Budget(Section):
+    """A limit of spending that people are told of; nothing is stopped."""
+
+    billing_account: Annotated[str, StringConstraints(pattern=r"^[0-9A-F]{6}-[0-9A-F]{6}-[0-9A-F]{6}$")] = Field(
+        description="billing account that pays"
+    )
+    usd_per_month: Annotated[int, Field(ge=1, le=100_000_000)] = Field(
+        description="amount of a month, in the currency of the account"
+    )
+
+
+class Observe(Section):
+    """Who is told of what goes wrong, and how long logs are kept."""
+
+    notify: list[Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]] = Field(
+        default_factory=lambda: [], description="e-mail addresses that are told of incidents"
+    )
+    log_retention: Seconds | None = Field(
+        None, description="how long logs of the machines are kept, 1 to 3650 days; else the project's 30 days"
+    )
+    metrics: Annotated[str, StringConstraints(pattern=r"^/[!-~]*$")] | None = Field(
+        None, description="path of the program's Prometheus metrics, on its port; else known from the engine"
+    )
+    budget: Budget | None = Field(None, description="amount of a month that people are told of")
+
+
 class State(Section):
     """Where Terraform keeps its state."""
 
@@ -549,6 +575,7 @@ class Workload(Section):
     run: Run | None = Field(None, description="the program")
     security: Security = Field(default_factory=Security, description="keys and guards")
     limits: Limits = Field(default_factory=Limits, description="what the plan may not exceed")
+    observe: Observe = Field(default_factory=Observe, description="alerts, logs, budget")
     state: State | None = Field(None, description="remote state in a bucket; else local")
 
     _shape: dict[str, Any] | None = PrivateAttr(default=None)

@@ -574,24 +574,111 @@ class IdentityPart(Struct, frozen=True, kw_only=True):
     members: tuple[Member, ...]
 
 
-class AlertPolicy(Resource, frozen=True, kw_only=True):
-    """A condition on one metric that opens an incident."""
+class Threshold(Struct, frozen=True, kw_only=True):
+    """A condition on one metric that is there from the start."""
 
-    title: str
     filter: Text
     comparison: Literal["COMPARISON_GT", "COMPARISON_LT"]
-    threshold: float | Expression
+    value: float | Expression
     duration_s: int
     aligner: str
     reducer: str | None
     group_by: tuple[str, ...]
+
+
+class Query(Struct, frozen=True, kw_only=True):
+    """A condition in the Prometheus query language; its metrics need not be there yet."""
+
     text: str
+    duration_s: int
+
+
+class LogMatch(Struct, frozen=True, kw_only=True):
+    """Any log entry that a filter finds."""
+
+    filter: str
+    told_every_s: int  # at most once
+
+
+class AlertPolicy(Resource, frozen=True, kw_only=True):
+    """A condition that opens an incident."""
+
+    title: str
+    condition: Threshold | Query | LogMatch
+    text: str
+
+    @property
+    def threshold(self) -> Threshold | None:
+        return self.condition if isinstance(self.condition, Threshold) else None
+
+    @property
+    def match(self) -> LogMatch | None:
+        return self.condition if isinstance(self.condition, LogMatch) else None
+
+    @property
+    def query(self) -> Query | None:
+        return self.condition if isinstance(self.condition, Query) else None
+
+
+class LogMetric(Named, frozen=True, kw_only=True):
+    """A count of log entries. ``labels``: key, extractor, description."""
+
+    description: str
+    filter: str
+    resource: str  # the kind of resource whose logs they are
+    labels: tuple[tuple[str, str, str], ...] = ()
+
+
+class NotificationChannel(Resource, frozen=True, kw_only=True):
+    """An e-mail address that is told of incidents."""
+
+    email: Expression
+
+
+class Dashboard(Resource, frozen=True, kw_only=True):
+    """A dashboard, as the API takes it."""
+
+    content: Mapping[str, Value]
+
+
+class LogBucket(Resource, frozen=True, kw_only=True):
+    """Where logs are kept for a time of their own."""
+
+    bucket_id: str
+    description: str
+    project: Expression
+    location: Expression
+    days: int
+
+
+class LogSink(Named, frozen=True, kw_only=True):
+    """What sends logs there too."""
+
+    description: str
+    destination: Expression
+    filter: str
+
+
+class Budget(Resource, frozen=True, kw_only=True):
+    """An amount of a month that people are told of. ``label``: the workload's."""
+
+    title: str
+    billing_account: str
+    label: str
+    amount: int
 
 
 class MonitoringPart(Struct, frozen=True, kw_only=True):
-    """Everything of monitoring.tf."""
+    """Everything of monitoring.tf. ``told``: the channels of every alert."""
 
+    channels: NotificationChannel | None
+    told: Expression
+    log_metrics: tuple[LogMetric, ...]
     policies: tuple[AlertPolicy, ...]
+    dashboard: Dashboard
+    log_bucket: LogBucket | None
+    log_sink: LogSink | None
+    budget: Budget | None
 
 
 # --- what runs on the machine, and what people read --------------------------------------------------------------------
@@ -619,7 +706,7 @@ class Boot(Struct, frozen=True, kw_only=True):
     has_accelerators: bool
     is_training: bool
     has_secrets: bool
-    installs_agent: bool
+    has_metrics: bool  # the agent reads metrics of the program
 
     @property
     def has_program(self) -> bool:
@@ -659,6 +746,7 @@ class Guide(Struct, frozen=True, kw_only=True):
     operate: tuple[Step, ...]
     quotas: tuple[tuple[str, str, int, str], ...]
     roles: tuple[str, ...]
+    machine_roles: tuple[tuple[str, str], ...]  # of the account of the machines: role, on what
     guards: tuple[str, ...]
     limits: tuple[str, ...]
     figures: tuple[tuple[str, str], ...]

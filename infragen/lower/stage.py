@@ -25,7 +25,7 @@ from infragen.lower.gce import (
 from infragen.lower.gce.context import PROJECT, Context, because
 from infragen.lower.hcl import Expression
 from infragen.lower.knowledge import know
-from infragen.lower.model import MonitoringPart, Output, Settings, Stack, Variable
+from infragen.lower.model import Output, Settings, Stack, Variable
 
 PROJECT_PATTERN = "^[a-z][-a-z0-9]{4,28}[a-z0-9]$"
 REGION_PATTERN = "^[a-z]+-[a-z]+[0-9]+$"
@@ -54,14 +54,13 @@ def run(plan: Plan) -> Stack:
     boots = boot.lower(context, stores)
     identity = iam.lower(context, stores)
     booked = capacity.lower(context)
-    alerts = monitoring.lower(context)
     net = network.lower(context)
     first = [one.whole for one in identity.members] + ([net.nat.whole] if net.nat else [])
     beta = bool(booked and booked.future_reservation)
     return Stack(
         name=plan.name,
         settings=_settings(plan, beta),
-        variables=_variables(context, alerts, stores),
+        variables=_variables(context, stores),
         outputs=_outputs(context, stores),
         compute=compute.lower(context, stores, boots, tuple(first)),
         network=net,
@@ -72,7 +71,7 @@ def run(plan: Plan) -> Stack:
         capacity=booked,
         image=image.lower(context),
         serving=serving.lower(context),
-        monitoring=alerts,
+        monitoring=monitoring.lower(context),
     )
 
 
@@ -89,15 +88,13 @@ def _settings(plan: Plan, has_beta: bool) -> Settings:
     )
 
 
-def _variables(
-    context: Context, alerts: MonitoringPart | None, stores: tuple[storage.Lowered, ...]
-) -> tuple[Variable, ...]:
+def _variables(context: Context, stores: tuple[storage.Lowered, ...]) -> tuple[Variable, ...]:
     found = [
         *_place_variables(context),
         image.variable(context),
         *capacity.variables(context),
         *serving.variables(context),
-        *monitoring.variables(alerts),
+        *monitoring.variables(),
         *(variable for one in stores for variable in one.variables),
         *_network_variables(context),
     ]

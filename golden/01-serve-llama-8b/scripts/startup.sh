@@ -77,20 +77,49 @@ install_containers() {
   nvidia-ctk runtime configure --runtime=docker && systemctl enable docker && systemctl restart docker
 }
 
-# Metrics of the accelerators, for the alerts and the autoscaler. The workload does not wait for it.
+# What the agent reads: the journal, which has the kernel's messages too; the machine with its accelerators; DCGM where the
+# image has it; the program's own metrics. Written anew at every boot.
+configure_ops_agent() {
+  local config=/etc/google-cloud-ops-agent/config.yaml receivers='hostmetrics'
+  local port path job
+  read -r port path job <<<"$(metadata workload-metrics)"
+  systemctl list-unit-files nvidia-dcgm.service 2>/dev/null | grep -q nvidia-dcgm && receivers+=', dcgm'
+  mkdir -p "${config%/*}"
+  {
+    printf '%s\n' 'logging:' '  receivers:' '    journal: {type: systemd_journald}' '  service:' '    pipelines:' \
+      '      default_pipeline: {receivers: [journal]}'
+    printf '%s\n' 'metrics:' '  receivers:' '    hostmetrics: {type: hostmetrics, collection_interval: 60s}'
+    if [[ "$receivers" == *dcgm* ]]; then
+      printf '%s\n' '    dcgm: {type: dcgm, receiver_version: 2, collection_interval: 60s}'
+    fi
+    printf '%s\n' '    program:' '      type: prometheus' '      config:' '        scrape_configs:' \
+      "          - job_name: '$job'" '            scrape_interval: 30s' "            metrics_path: '$path'" \
+      "            static_configs: [{targets: ['localhost:$port']}]"
+    printf '%s\n' '  service:' '    pipelines:' "      default_pipeline: {receivers: [$receivers]}"
+    printf '%s\n' '      program: {receivers: [program]}'
+  } >"$config.new"
+  if ! cmp -s "$config.new" "$config"; then
+    mv "$config.new" "$config"
+    systemctl restart google-cloud-ops-agent
+  else
+    rm "$config.new"
+  fi
+}
+
+# Metrics and logs of the machine, for the alerts, the dashboard and the autoscaler. The workload does not wait for it.
 install_ops_agent() {
-  if systemctl list-unit-files google-cloud-ops-agent.service | grep -q google-cloud-ops-agent; then
-    return 0
+  if ! systemctl list-unit-files google-cloud-ops-agent.service | grep -q google-cloud-ops-agent; then
+    if ! command -v apt-get >/dev/null && ! command -v dnf >/dev/null; then
+      return 0 # Container-Optimized OS has an agent of its own
+    fi
+    local script
+    script="$(mktemp)"
+    curl --silent --show-error --fail --retry 5 -o "$script" \
+      https://dl.google.com/cloudagents/add-google-cloud-ops-agent-repo.sh || return 1
+    bash "$script" --also-install || return 1
+    rm -f "$script"
   fi
-  if ! command -v apt-get >/dev/null && ! command -v dnf >/dev/null; then
-    return 0
-  fi
-  local script
-  script="$(mktemp)"
-  curl --silent --show-error --fail --retry 5 -o "$script" \
-    https://dl.google.com/cloudagents/add-google-cloud-ops-agent-repo.sh
-  bash "$script" --also-install
-  rm -f "$script"
+  configure_ops_agent
 }
 
 # Writes a unit and the script it runs. $1: name, $2: metadata key of the script, $3: type, $4...: lines of [Unit].

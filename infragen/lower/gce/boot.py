@@ -6,6 +6,7 @@ breaks escaped the way `printf %b` undoes them, so that the shell sees data and 
 
 from infragen.diagnostics import Diagnostic, declare
 from infragen.lower.gce.context import PROJECT, Context
+from infragen.lower.gce.measure import scraped
 from infragen.lower.gce.storage import Lowered, local_ssd_target
 from infragen.lower.hcl import Expression, Value, call, join
 from infragen.lower.model import Boot, Mount
@@ -74,7 +75,7 @@ def lower(context: Context, stores: tuple[Lowered, ...]) -> Boot:
         has_accelerators=context.has_gpus,
         is_training=context.is_training and context.machine.nodes > 1,
         has_secrets=bool(program and program.secrets),
-        installs_agent=context.has_gpus,
+        has_metrics=scraped(context) is not None,
     )
 
 
@@ -132,6 +133,8 @@ def metadata(context: Context, boot: Boot) -> dict[str, Value]:
         found["workload-layout"] = lines([f"{name}={value}" for name, value, _ in layout(context)])
     if program and program.secrets:
         found["workload-secrets"] = lines([join(f"{name} ", secret_path(secret)) for name, secret in program.secrets])
+    if boot.has_metrics:
+        found["workload-metrics"] = scraped(context) or ""
     if boot.is_training:
         found["workload-nodes"] = str(context.group.size)
         found["workload-accelerators"] = str(max(1, int(context.machine.accelerators_per_node)))

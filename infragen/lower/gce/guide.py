@@ -28,6 +28,7 @@ def lower(context: Context, stores: tuple[Lowered, ...]) -> Guide:
         operate=after,
         quotas=tuple((one.metric, one.region, one.amount, one.note) for one in context.plan.quotas),
         roles=_roles(context, uses_ssh),
+        machine_roles=_machine_roles(context, stores),
         guards=guards,
         limits=_limits(context),
         figures=_figures(context),
@@ -130,12 +131,29 @@ def _roles(context: Context, uses_ssh: bool) -> tuple[str, ...]:
         "secrets": bool(program and program.secrets),
         "registry": iam.registry(context) is not None,
         "queue": context.group.queue is not None,
+        "budget": context.plan.observe.billing_account is not None,
         "bucket": bool(iam.bucket_names(context)),
         "kms": context.plan.kms_key is not None,
         "future": capacity.waits_for_window(context),
         "ssh": uses_ssh,
     } | dict.fromkeys(context.kinds, True)
     return tuple(sorted({role for need, is_needed in needs.items() if is_needed for role in table.get(need, ())}))
+
+
+def _machine_roles(context: Context, stores: tuple[Lowered, ...]) -> tuple[tuple[str, str], ...]:
+    """What the machines may do, and on what: all of it, for their account has no other role."""
+    found = [(role, "the project") for role in iam.project_roles(context)]
+    for member in iam.lower(context, stores).members:
+        if member.type != iam.PROJECT_MEMBER:
+            found.append(
+                (
+                    str(member.role),
+                    f"{member.type.removeprefix('google_').removesuffix('_iam_member')} {member.name}".replace(
+                        "_", " "
+                    ),
+                )
+            )
+    return tuple(found)
 
 
 def _guards(context: Context, stores: tuple[Lowered, ...]) -> tuple[str, ...]:
@@ -161,6 +179,14 @@ def _limits(context: Context) -> tuple[str, ...]:
         found.append(
             "Ranks follow the sorted names of the machines and are told anew at every start of the program; when a machine"
             " is lost, the program has to end on all of them, and starts again by itself."
+        )
+    found.append(
+        "Alerts on what machines write themselves are made before the first value is there: nothing but a test proves that they"
+        " fire."
+    )
+    if not context.plan.observe.log_retention_days:
+        found.append(
+            "Logs are kept as the project keeps them, 30 days unless it says otherwise; `observe.log_retention` keeps them longer."
         )
     if context.has_gpus:
         found.append(

@@ -9,6 +9,8 @@ from infragen.lower.hcl import Expression
 from infragen.lower.knowledge import know
 from infragen.lower.model import IdentityPart, Member, ServiceAccount, Services, Text
 
+PROJECT_MEMBER = "google_project_iam_member"
+
 
 def apis(context: Context) -> tuple[str, ...]:
     """The APIs that the stack uses, sorted."""
@@ -22,6 +24,8 @@ def apis(context: Context) -> tuple[str, ...]:
         wanted |= set(table["registry"])
     if context.group.queue:
         wanted |= set(table["queue"])
+    if context.plan.observe.billing_account:
+        wanted |= set(table["budget"])
     if context.plan.kms_key:
         wanted |= set(table["kms"])
     if bucket_names(context):
@@ -62,15 +66,22 @@ def lower(context: Context, stores: tuple[Lowered, ...]) -> IdentityPart:
     return IdentityPart(services=services, account=account, members=members)
 
 
+def _tells_ranks(context: Context) -> bool:
+    return context.is_training and context.machine.nodes > 1
+
+
+def project_roles(context: Context) -> tuple[str, ...]:
+    """What the machines may do in the whole project, sorted."""
+    return tuple(sorted([*know("roles", "machine"), *([know("roles", "ranks")] if _tells_ranks(context) else [])]))
+
+
 def _project_roles(context: Context) -> Member:
-    roles = list(know("roles", "machine"))
     why = ["Write logs and metrics."]
-    if context.is_training and context.machine.nodes > 1:
-        roles.append(know("roles", "ranks"))
+    if _tells_ranks(context):
         why.append("Read the group's members, from which the machines tell their ranks.")
-    listed = ", ".join(f'"{role}"' for role in sorted(roles))
+    listed = ", ".join(f'"{role}"' for role in project_roles(context))
     return Member(
-        type="google_project_iam_member",
+        type=PROJECT_MEMBER,
         name="machine",
         because=comment(" ".join(why)),
         for_each=Expression(f"toset([{listed}])"),

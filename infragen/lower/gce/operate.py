@@ -1,10 +1,11 @@
 """The README's steps once machines are there: watching, rolling out and back, new content, the end of a job, destroying."""
 
 from infragen.lower.gce import capacity
-from infragen.lower.gce.commands import APPLY, OWN_VALUES, apply_with, bucket_url, group, keep
+from infragen.lower.gce.commands import APPLY, OWN_VALUES, apply_with, bucket_url, group, keep, ssh
 from infragen.lower.gce.compute import update_policy
 from infragen.lower.gce.context import Context
 from infragen.lower.gce.storage import Lowered
+from infragen.lower.knowledge import know
 from infragen.lower.model import Step
 
 SCARCE = {
@@ -20,6 +21,7 @@ def steps(context: Context, stores: tuple[Lowered, ...], is_guarded: bool) -> tu
     """Everything after the first apply."""
     return (
         _watch_step(context),
+        *_alert_steps(context),
         *_rollout_steps(context),
         *_replace_steps(context),
         *_content_steps(context, stores),
@@ -39,6 +41,18 @@ def _watch_step(context: Context) -> Step:
             f"gcloud compute instances get-serial-port-output MACHINE --zone={context.zones[0]}",
         ),
     )
+
+
+def _alert_steps(context: Context) -> list[Step]:
+    """A test of the whole way of an alert: the agent, the log, the policy, whoever is told."""
+    if not context.has_gpus:
+        return []
+    text = (
+        "Nothing checks the names of metrics and log fields before something happens. Pretend an error of the driver once: its"
+        " alert comes within minutes, to whoever is told of incidents."
+    )
+    line = f"sudo logger --tag kernel '{know('logs', 'xid')} (test): 0'"
+    return [Step(title="Prove that an alert reaches you", text=text, commands=(ssh(context, "MACHINE", line),))]
 
 
 def _is_opportunistic(context: Context) -> bool:

@@ -54,6 +54,9 @@ def _sign_in_step(context: Context) -> Step:
     if context.plan.project is None:
         commands.append('export TF_VAR_project_id="$CLOUDSDK_CORE_PROJECT"')
     text = "The first is for the commands of this file, the second for Terraform."
+    if context.plan.observe.billing_account:
+        text += " The budget's API asks which project the calls count for: the last two say it."
+        commands += ["export USER_PROJECT_OVERRIDE=true", 'export GOOGLE_BILLING_PROJECT="$CLOUDSDK_CORE_PROJECT"']
     return Step(title="Sign in and name the project", text=text, commands=tuple(commands))
 
 
