@@ -48,7 +48,7 @@ def test_keys_are_unique_and_every_row_is_sourced(name):
 
 @pytest.mark.parametrize(
     "attribute",
-    ["accelerators", "other_accelerators", "machines", "fabrics", "regions", "models", "topologies", "storage_services", "image_families", "quotas", "host_machines"],
+    ["accelerators", "other_accelerators", "machines", "fabrics", "regions", "models", "topologies", "storage_services", "image_families", "quotas", "host_machines", "confidential"],
 )  # fmt: skip
 def test_every_row_fits_its_record(attribute):
     assert getattr(CATALOG, attribute)

@@ -57,7 +57,7 @@ resource "google_compute_instance_template" "main" {
   }
 
   shielded_instance_config {
-    # Secure Boot loads signed modules only; set it when the image's accelerator driver is signed.
+    # Secure Boot loads signed modules only; `security.secure_boot` sets it where the image's are.
     enable_secure_boot          = false
     enable_vtpm                 = true
     enable_integrity_monitoring = true

@@ -495,8 +495,23 @@ PAID_ANYWAY = declare(
     """,
     source=FUTURE,
 )
+@rule("C030", "confidential-capacity", source="docs/facts.md: confidential.csv")
+def confidential_capacity(need: Need, offer: Offer) -> Miss | None:
+    """Buy confidential machines as they are sold.
+
+    Why: some types encrypt their memory only under some consumption models; the API refuses the others.
+    Example: `a3-highgpu-1g` with `confidential: tdx` is had as Spot or with a flexible start.
+    """
+    found = need.catalog.confidential.get((offer.machine.type, need.workload.security.confidential or ""))
+    if found is None or not found.capacity_models or offer.model in found.capacity_models:
+        return None
+    models = ", ".join(f"`{model}`" for model in found.capacity_models)
+    message = f"with {found.technology} it is sold as {models}"
+    return Miss(message, 0, f"set `capacity.model` to one of {models}", "capacity.model")
+
+
 RULES = (
-    capacity_pinned, capacity_offered, start_promised, flex_start_window, booking_window, booking_window_given, start_in_reach,
+    capacity_pinned, capacity_offered, confidential_capacity, start_promised, flex_start_window, booking_window, booking_window_given, start_in_reach,
     end_of_its_own, matched_machines, booking_in_one_zone,
 )  # fmt: skip
 PREFERENCES = (

@@ -51,6 +51,9 @@ def check_standby(need: Need, machine: Machine, model: CapacityModel, diags: Dia
                 "use `stopped`, which keeps no accelerator",
             )
             diags.add(STANDBY.error(message, at("group.standby.suspended"), f"{asked.suspended} suspended", help))
+        elif need.workload.security.confidential:
+            message = "the encrypted memory of a confidential machine cannot be suspended"
+            diags.add(STANDBY.error(message, at("group.standby.suspended"), f"{asked.suspended} suspended", help))
         elif machine.record.is_bare_metal:
             message = f"`{machine.type}` is bare metal and cannot be suspended"
             diags.add(STANDBY.error(message, at("group.standby.suspended"), f"{asked.suspended} suspended", help))

@@ -222,8 +222,23 @@ def topology_offered(need: Need, machine: Machine) -> Miss | None:
     return Miss(f"comes in slices of {', '.join(shapes)}", 0, f"use one of {', '.join(shapes)}", "machine.topology")
 
 
+@rule("M030", "confidential-computing", source="docs/facts.md: confidential.csv")
+def confidential_computing(need: Need, machine: Machine) -> Miss | None:
+    """Encrypt memory in use only on machines whose processor can.
+
+    Why: the API refuses the setting on any other type, at apply.
+    Example: `security: {confidential: tdx}` keeps the types that the table lists, and rejects the others.
+    """
+    asked = need.workload.security.confidential
+    if asked is None or (machine.type, asked) in need.catalog.confidential:
+        return None
+    known = [name for name, technology in need.catalog.confidential if technology == asked]
+    help = f"known to have it: {', '.join(known)}" if known else "no type of the tables is known to have it"
+    return Miss(f"not known to have {asked}", 0, help, "security.confidential")
+
+
 RULES = (
-    machine_pinned, accelerator_bounds, host_bounds, accelerator_needed, whole_accelerators, lowered_kind, topology_unit,
+    machine_pinned, accelerator_bounds, host_bounds, confidential_computing, accelerator_needed, whole_accelerators, lowered_kind, topology_unit,
     boot_disk_taken, topology_offered,
 )  # fmt: skip
 

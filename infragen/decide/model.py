@@ -355,5 +355,7 @@ class Plan(Struct, frozen=True):
     model_name: str | None = None
     data_source: str | None = None
     observe: ObserveChoice = ObserveChoice()
+    confidential: Literal["sev", "sev-snp", "tdx"] | None = None
+    secure_boot: bool = False
     port: int = 8000  # that the program listens on
     is_lowered: bool = True  # false: sized and explained, but no Terraform can be written for it yet

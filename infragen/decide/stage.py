@@ -28,6 +28,7 @@ from infragen.decide.capacity import Offer
 from infragen.decide.fit import Fit
 from infragen.decide.model import (
     Decision,
+    ImageChoice,
     NetworkChoice,
     ObserveChoice,
     Plan,
@@ -82,6 +83,16 @@ UNSPLIT = declare(
     Example: a plan with two accelerators per replica and a command without `--tensor-parallel-size` is a warning.
     """,
     source="https://docs.vllm.ai/en/latest/serving/parallelism_scaling.html",
+)
+UNSIGNED = declare(
+    "N007",
+    "unsigned-modules",
+    """Say when Secure Boot may keep a driver from being loaded.
+
+    Why: a kernel that loads signed modules only boots all the same, without accelerators or file system.
+    Example: `security: {secure_boot: true}` for machines with GPUs is obeyed with a warning; without it they boot without.
+    """,
+    source="https://docs.cloud.google.com/compute/shielded-vm/docs/shielded-vm",
 )
 OVERSIZE = declare(
     "M020",
@@ -295,6 +306,8 @@ def _plan(
         model_name=need.shape.name if need.shape else None,
         data_source=workload.data.source if workload.data else None,
         observe=_observe(workload),
+        confidential=workload.security.confidential,
+        secure_boot=_secure_boot(need, fit, _mounts_parallel(stored), image_decision.choice, diags),
         port=workload.run.port if workload.run else 8000,
         is_lowered=is_lowered,
     )
@@ -347,6 +360,21 @@ def _network(
     )
     why = "a VPC of its own" if creates else f"network.network is `{asked.network}`"
     return Decision(choice, (Reason(NETWORK.id, why),))
+
+
+def _secure_boot(need: Need, fit: Fit, mounts_parallel: bool, image: ImageChoice, diags: Diagnostics) -> bool:
+    """Whether only signed kernel modules are loaded: as asked, else where nothing but the public image's own is needed."""
+    asked, machine = need.workload.security.secure_boot, fit.machine
+    needs = [
+        *([f"the driver of {machine.accelerator.name}"] if machine.accelerator else []),
+        *([f"the stack of {machine.fabric.label}"] if machine.fabric.is_rdma else []),
+        *(["the client of the file system"] if mounts_parallel else []),
+    ]
+    if asked and needs:
+        message = f"with Secure Boot, {' and '.join(needs)} must be signed, or the machines boot without"
+        help = "use an image whose modules are signed, and try it with one machine"
+        diags.add(UNSIGNED.warning(message, need.workload.at("security.secure_boot"), "not known of the image", help))
+    return asked if asked is not None else image.base is not None and not needs
 
 
 def _observe(workload: Workload) -> ObserveChoice:

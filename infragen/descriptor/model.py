@@ -495,6 +495,12 @@ class Security(Section):
         Annotated[str, StringConstraints(pattern=r"^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$")]
         | None
     ) = Field(None, description="key for disks, file systems, buckets and images")
+    confidential: Literal["sev", "sev-snp", "tdx"] | None = Field(
+        None, description="encrypt the memory of the machines in use, by this technology of their processor"
+    )
+    secure_boot: bool | None = Field(
+        None, description="load signed kernel modules only; else where all modules are known to be signed"
+    )
     deletion_protection: bool = Field(True, description="guard what holds data against destruction")
 
 

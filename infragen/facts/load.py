@@ -161,6 +161,13 @@ class Catalog:
         return tuple(self.table("image_families").records(model.ImageFamily))
 
     @cached_property
+    def confidential(self) -> dict[tuple[str, str], model.Confidential]:
+        """(machine type, technology) -> how it is sold, of the types with confidential computing."""
+        return {
+            (one.machine_type, one.technology): one for one in self.table("confidential").records(model.Confidential)
+        }
+
+    @cached_property
     def quotas(self) -> dict[str, model.Quota]:
         """Quota metrics by accelerator."""
         return self._by_name("quotas", model.Quota, "accelerator")

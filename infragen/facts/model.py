@@ -127,6 +127,15 @@ class Zone(Struct, frozen=True):
     confidence: str
 
 
+class Confidential(Struct, frozen=True):
+    """A machine type whose memory can be encrypted with a key of its own processor."""
+
+    machine_type: str
+    technology: Literal["sev", "sev-snp", "tdx"]
+    capacity_models: tuple[str, ...]  # that it is sold so under; empty: those of the type
+    confidence: str
+
+
 class Price(Struct, frozen=True):
     """A list price in USD per hour without taxes. ``scope`` says of what."""
 

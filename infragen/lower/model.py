@@ -386,6 +386,9 @@ class InstanceTemplate(Resource, frozen=True, kw_only=True):
     resource_policy: Expression | None
     service_account: Expression
     scopes: tuple[str, ...]
+    secure_boot: bool
+    secure_boot_because: Because
+    confidential: str | None  # the API's name of the technology
 
 
 class Healing(Struct, frozen=True, kw_only=True):

@@ -68,6 +68,7 @@ def scheduling(context: Context) -> Scheduling:
         and not context.has_gpus
         and found.provisioning_model == "STANDARD"
         and context.group.placement != "compact"
+        and context.plan.confidential is None
     )
     restarts = found.automatic_restart
     if capacity.automatic_restart is not None and found.provisioning_model in ("STANDARD", "RESERVATION_BOUND"):

@@ -28,6 +28,7 @@ from infragen.lower.model import (
 
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)  # what a machine may do is said by roles alone
 PORT_NAME = "http"
+CONFIDENTIAL = {"sev": "SEV", "sev-snp": "SEV_SNP", "tdx": "TDX"}
 
 
 def lower(
@@ -68,6 +69,13 @@ def _template(context: Context, stores: tuple[Lowered, ...], boot: Boot) -> Inst
         resource_policy=placement.get() if placement and not placement.is_workload_policy else None,
         service_account=ACCOUNT_EMAIL,
         scopes=SCOPES,
+        secure_boot=context.plan.secure_boot,
+        secure_boot_because=comment(
+            "Secure Boot loads signed modules only: all of the public image's are."
+            if context.plan.secure_boot
+            else "Secure Boot loads signed modules only; `security.secure_boot` sets it where the image's are."
+        ),
+        confidential=CONFIDENTIAL.get(context.plan.confidential or ""),
         depends_on=APIS_READY,
     )
 
