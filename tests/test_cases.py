@@ -15,6 +15,7 @@ from infragen.render import text
 from infragen.render.diagnostics import text as words
 from tests.examples import CATALOG, TEMPLATES, TODAY
 from tests.goldens import REWRITE
+from tests.lower.answers import lines
 
 FOLDER = Path(__file__).parent / "cases"
 CASES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -48,7 +49,7 @@ def test_terraform_plans_every_case(terraform):
     files, calls, expected = {}, [], set()
     for case in CASES:
         run = compiled(case)
-        inputs = run.files["terraform.tfvars"]
+        inputs = run.files["terraform.tfvars"] + lines(run.files)
         calls.append(f'module "{case}" {{\n  source = "./{case}"\n\n{inputs}}}\n')
         files |= {f"{case}/{path}": body for path, body in run.files.items()}
         expected |= {f"module.{case}.{at}" for at, _ in run.stack.resources if not at.startswith("data.")}

@@ -15,27 +15,18 @@ from infragen import emit, lower
 from infragen.decide.model import Program, ServingChoice
 from infragen.diagnostics import CATALOGUE, Diagnostics, Severity
 from infragen.lower import names
+from infragen.lower.gce import network
+from infragen.lower.gce.context import Context
 from infragen.lower.knowledge import know
-from tests.lower.plans import PLANS, future_reservation, rdma, serve, store, train
+from tests.lower.answers import answers
+from tests.lower.plans import CATALOG, PLANS, future_reservation, rdma, serve, store, train
 from tests.terraform.command import TerraformError
 
 TEMPLATES = emit.load_templates()
-ANSWERS = {"project_id": "ml-prod-123", "domain": "chat.example.com", "proxy_ranges": ["10.9.0.0/23"]}
 
 
 def files_of(name):
     return emit.run(lower.run(PLANS[name]()), TEMPLATES, Diagnostics())
-
-
-def answers(files):
-    """Values for the variables that only a person can know, as a file that Terraform reads by itself."""
-    asked = set(re.findall(r'^variable "(\w+)"', files["variables.tf"], re.MULTILINE))
-    lines = [f"{name} = {lower_literal(value)}\n" for name, value in ANSWERS.items() if name in asked]
-    return {"answers.auto.tfvars": "".join(lines)}
-
-
-def lower_literal(value):
-    return f'"{value}"' if isinstance(value, str) else '["' + '", "'.join(value) + '"]'
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -113,6 +104,58 @@ def test_subnets_lie_in_the_range_and_do_not_overlap(name):
     assert all(one.subnet_of(whole) for one in found)
     assert not [(a, b) for a, b in itertools.combinations(found, 2) if a.overlaps(b)]
     assert bool(found) == (plan.network.choice.creates or plan.machine.choice.fabric.host_nics > 1)
+
+
+@st.composite
+def networks(draw):
+    """A plan with any fabric, size, store and door, in any private range."""
+    plan = draw(st.sampled_from([serve, train]))()
+    wires = CATALOG.fabrics[draw(st.sampled_from(sorted(CATALOG.fabrics)))]
+    prefix = draw(st.integers(8, 24))
+    base = ipaddress.IPv4Network(
+        (draw(st.sampled_from([10 << 24, (172 << 24) + (16 << 16), (192 << 24) + (168 << 16)])), 8), strict=False
+    )
+    first = draw(st.integers(0, (1 << (prefix - 8)) - 1))
+    whole = ipaddress.IPv4Network((int(base.network_address) + (first << (32 - prefix)), prefix))
+    size = draw(st.integers(1, 5000))
+    services = draw(st.lists(st.sampled_from(["lustre-1000", "filestore-zonal-high"]), max_size=1))
+    stores = tuple(store("dataset", one, "/mnt/dataset", capacity_gib=18000) for one in services)
+    machine = replace(plan.machine.choice, fabric=wires, nodes=size)
+    group = replace(plan.group.choice, size=size, min_size=size, max_size=size, has_autoscaler=False)
+    network = replace(plan.network.choice, range=str(whole))
+    return replace(
+        plan, storage=stores,
+        machine=replace(plan.machine, choice=machine),
+        group=replace(plan.group, choice=group),
+        network=replace(plan.network, choice=network),
+    )  # fmt: skip
+
+
+@given(networks())
+def test_addresses_never_overlap_and_always_suffice(plan):
+    """Whatever is not refused: every subnet lies in the range, none overlaps another, each holds all machines."""
+    assume(not lower.check(plan))
+    context = Context(plan)
+    part = network.lower(context)
+    machines = [
+        ipaddress.IPv4Network(one)
+        for local in part.locals
+        if isinstance(local.value, dict)
+        for one in local.value.values()
+    ]
+    plain = {one.name: ipaddress.IPv4Network(one.range) for one in part.subnets if isinstance(one.range, str)}
+    found = machines + list(plain.values())
+    if part.peering_range:
+        found.append(ipaddress.IPv4Network((part.peering_range.first, part.peering_range.prefix_length)))
+    whole = ipaddress.IPv4Network(plan.network.choice.range)
+    assert all(one.subnet_of(whole) for one in found)
+    assert not [(a, b) for a, b in itertools.combinations(found, 2) if a.overlaps(b)]
+    most = plan.group.choice.max_size + plan.group.choice.max_surge
+    assert all(one.num_addresses - know("subnet_reserved_addresses") >= most for one in [*machines, plain["main"]])
+    interfaces = sum(len(local.value) for local in part.locals if isinstance(local.value, dict))
+    wires = plan.machine.choice.fabric
+    has_own = wires.has_subnets or not wires.network_profile
+    assert interfaces == (wires.host_nics - 1) + (wires.data_nics if has_own else 0)
 
 
 WORD = st.from_regex(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True)

@@ -129,7 +129,7 @@ resource "google_compute_firewall" "data" {
   description             = "The machines of the workload among themselves"
   direction               = "INGRESS"
   network                 = google_compute_network.data[each.key].id
-  source_ranges           = values(local.data_networks)
+  source_ranges           = [each.value]
   target_service_accounts = [google_service_account.main.email]
 
   allow {

@@ -495,6 +495,8 @@ PAID_ANYWAY = declare(
     """,
     source=FUTURE,
 )
+
+
 @rule("C030", "confidential-capacity", source="docs/facts.md: confidential.csv")
 def confidential_capacity(need: Need, offer: Offer) -> Miss | None:
     """Buy confidential machines as they are sold.

@@ -84,6 +84,18 @@ UNSPLIT = declare(
     """,
     source="https://docs.vllm.ai/en/latest/serving/parallelism_scaling.html",
 )
+RANGE = declare(
+    "N008",
+    "range-beside-a-network",
+    """Name the addresses of the networks that are made beside one that exists, and no others.
+
+    Why: a machine's interfaces must not overlap, and the addresses of a network that exists are not known here; a range of
+    which nothing is made would be obeyed by nobody.
+    Example: `network: {network: main-vpc}` for a machine with four more interfaces is a warning until `range` is given; for a
+    machine with one interface `range` is an error.
+    """,
+    source="https://docs.cloud.google.com/vpc/docs/multiple-interfaces-concepts",
+)
 UNSIGNED = declare(
     "N007",
     "unsigned-modules",
@@ -269,7 +281,7 @@ def _plan(
     image_decision = image.decide(need, image.Boot(fit.machine, _mounts_parallel(stored)), diags)
     serving = _serving(need, fit)
     largest = group_decision.choice.max_size + group_decision.choice.max_surge
-    network = _network(need, fit, stored, largest)
+    network = _network(need, fit, stored, largest, diags)
     estimated = estimate.estimate(need, best, ranked, stored, serving, network.choice, diags)
     _check_split(need, fit, diags)
     is_lowered = fit.machine.accelerator is None or fit.machine.accelerator.kind == "gpu"
@@ -343,7 +355,7 @@ def _serving(need: Need, fit: Fit) -> ServingChoice | None:
 
 
 def _network(
-    need: Need, fit: Fit, stores: tuple[Decision[StorageChoice], ...], largest: int
+    need: Need, fit: Fit, stores: tuple[Decision[StorageChoice], ...], largest: int, diags: Diagnostics
 ) -> Decision[NetworkChoice]:
     asked = need.workload.network
     creates = asked.create if asked.create is not None else asked.network is None
@@ -358,6 +370,16 @@ def _network(
         host_project=asked.host_project,
         mtu=mtu,
     )
+    wires = fit.machine.fabric
+    makes_more = wires.host_nics > 1 or wires.data_nics > 0
+    if not creates and asked.range and not makes_more:
+        help = "remove `range`; an existing network has its addresses"
+        message = "`range` is given for an existing network"
+        diags.add(RANGE.error(message, need.workload.at("network.range"), "nothing is created", help))
+    if not creates and not asked.range and makes_more:
+        message = f"the further interfaces of `{fit.machine.type}` take addresses of {choice.range}"
+        help = f"give `network.range` a range that `{asked.network}` and its peers do not use"
+        diags.add(RANGE.warning(message, need.workload.at("network.network"), "must not overlap its subnet", help))
     why = "a VPC of its own" if creates else f"network.network is `{asked.network}`"
     return Decision(choice, (Reason(NETWORK.id, why),))
 

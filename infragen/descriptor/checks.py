@@ -386,9 +386,6 @@ def two_networks(w: Workload) -> Iterator[Finding]:
         if getattr(n, key) is not None and not is_existing and n.create is not False:
             message = f"`{key}` is given without `network`"
             yield Finding(f"network.{key}", message, "of which network?", f"add `network: ...`, or remove `{key}`")
-    if n.range is not None and is_existing and not n.create:
-        help = "remove `range`; an existing network has its addresses"
-        yield Finding("network.range", "`range` is given for an existing network", "nothing is created", help)
 
 
 @check("D053", "unusable-range", "https://www.rfc-editor.org/rfc/rfc1918")

@@ -73,7 +73,7 @@ def lower(context: Context, stores: tuple[Lowered, ...]) -> Boot:
         has_layout=bool(program) and bool(layout(context)),
         restart="always" if context.plan.task == "serve" else "on-failure",
         has_accelerators=context.has_gpus,
-        is_training=context.is_training and context.machine.nodes > 1,
+        has_ranks=context.works_together,
         has_secrets=bool(program and program.secrets),
         has_metrics=scraped(context) is not None,
     )
@@ -135,7 +135,7 @@ def metadata(context: Context, boot: Boot) -> dict[str, Value]:
         found["workload-secrets"] = lines([join(f"{name} ", secret_path(secret)) for name, secret in program.secrets])
     if boot.has_metrics:
         found["workload-metrics"] = scraped(context) or ""
-    if boot.is_training:
+    if boot.has_ranks:
         found["workload-nodes"] = str(context.group.size)
         found["workload-accelerators"] = str(max(1, int(context.machine.accelerators_per_node)))
     return dict(sorted(found.items()))

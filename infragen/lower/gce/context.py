@@ -97,7 +97,13 @@ class Context:
     @property
     def needs_machine_traffic(self) -> bool:
         """Whether the machines talk to each other."""
-        return self.machine.nodes > 1 and (self.is_training or self.machine.replicas_per_node < 1)
+        return self.machine.nodes > 1 and (self.works_together or self.machine.replicas_per_node < 1)
+
+    @property
+    def works_together(self) -> bool:
+        """Whether the machines run one program: a training run, or a job on machines with a network of their own for it."""
+        has_fabric = self.machine.fabric.data_nics > 0 and self.plan.task != "serve"
+        return self.machine.nodes > 1 and (self.is_training or has_fabric) and not self.group.has_autoscaler
 
     @property
     def has_gpus(self) -> bool:

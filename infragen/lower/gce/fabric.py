@@ -56,7 +56,7 @@ def _group(context: Context, meaning: str, count: int, purpose: str) -> NetworkP
         cloud_name=join(prefix, "-", key),
         description="The machines of the workload among themselves",
         network=vpc.get(key=key),
-        sources=Expression(f"values(local.{local.name})"),
+        sources=[Expression("each.value")],  # the networks are not joined: whoever talks here is in this subnet
         allows=ALL_TRAFFIC,
         target=ACCOUNT_EMAIL,
     )

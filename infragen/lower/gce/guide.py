@@ -175,7 +175,7 @@ def _limits(context: Context) -> tuple[str, ...]:
         found.append(
             "The image is taken as it is: it must hold the accelerator's driver and be built for the machine's processor."
         )
-    if context.is_training and context.machine.nodes > 1:
+    if context.works_together:
         found.append(
             "Ranks follow the sorted names of the machines and are told anew at every start of the program; when a machine"
             " is lost, the program has to end on all of them, and starts again by itself."

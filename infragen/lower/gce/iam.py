@@ -66,18 +66,14 @@ def lower(context: Context, stores: tuple[Lowered, ...]) -> IdentityPart:
     return IdentityPart(services=services, account=account, members=members)
 
 
-def _tells_ranks(context: Context) -> bool:
-    return context.is_training and context.machine.nodes > 1
-
-
 def project_roles(context: Context) -> tuple[str, ...]:
     """What the machines may do in the whole project, sorted."""
-    return tuple(sorted([*know("roles", "machine"), *([know("roles", "ranks")] if _tells_ranks(context) else [])]))
+    return tuple(sorted([*know("roles", "machine"), *([know("roles", "ranks")] if context.works_together else [])]))
 
 
 def _project_roles(context: Context) -> Member:
     why = ["Write logs and metrics."]
-    if _tells_ranks(context):
+    if context.works_together:
         why.append("Read the group's members, from which the machines tell their ranks.")
     listed = ", ".join(f'"{role}"' for role in project_roles(context))
     return Member(

@@ -101,6 +101,9 @@ def _network_needs(context: Context) -> list[str]:
         "Private Google Access on the subnet, and a way to the internet where packages or images come from outside",
         f"ingress from {', '.join(know('ranges', 'iap'))} on tcp:{know('ports', 'ssh')} for SSH through Identity-Aware Proxy",
     ]
+    wires = context.machine.fabric
+    if wires.host_nics > 1 or wires.data_nics:
+        needs.append(f"a subnet outside of {context.network.range}, which the networks of the further interfaces take")
     if serving and serving.expose == "internal":
         needs.append("an active subnet of purpose `REGIONAL_MANAGED_PROXY` in the region, for the load balancer")
     if context.kinds & PEERED or (is_shared and "nfs" in context.kinds):
