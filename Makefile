@@ -26,7 +26,11 @@ setup: .venv/ready  ## environment of the project, from the lock file
 example: .venv/ready  ## compile example 01 into build/01
 	$(BIN)/infragen plan examples/01-serve-llama-8b/workload.yaml --out build/01
 
-test: .venv/ready .venv-checkov/ready  ## every test: units, goldens, Terraform, checkov, the wheel
+chromium:  ## the browser that the tests of the HTML report use; installed where root and apt are at hand
+	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
+
+test: .venv/ready .venv-checkov/ready chromium  ## every test: units, goldens, Terraform, checkov, the browser, the wheel
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 check: .venv/ready .venv-checkov/ready  ## what must be green before a commit: lint, types, layers, tests
@@ -37,7 +41,7 @@ check: .venv/ready .venv-checkov/ready  ## what must be green before a commit: l
 	$(MAKE) test
 
 golden: .venv/ready  ## write the golden files anew; review them with git diff
-	INFRAGEN_GOLDEN=1 $(BIN)/pytest -p no:xdist tests/test_golden.py tests/test_errors.py tests/test_refused.py tests/test_cases.py tests/test_verify.py tests/test_docs.py
+	INFRAGEN_GOLDEN=1 $(BIN)/pytest -p no:xdist tests/test_golden.py tests/test_errors.py tests/test_refused.py tests/test_cases.py tests/test_verify.py tests/test_report.py tests/test_docs.py
 
 docs: golden  ## write docs/rules.md and the outputs in README.md anew
 
@@ -58,4 +62,4 @@ lock: .venv/ready  ## resolve the lock files anew
 clean:  ## remove what make made
 	rm -rf .venv .venv-checkov build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help setup example test check golden docs fmt bench lock clean
+.PHONY: help setup example chromium test check golden docs fmt bench lock clean

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from infragen.diagnostics import Diagnostic, Diagnostics
     from infragen.facts.load import Catalog
     from infragen.pipeline import Compilation
+    from infragen.render.comparison import Comparison
+    from infragen.render.report import Report
 
 gc.disable()  # a run makes few cycles and ends soon; collecting while modules load costs a tenth of a cold plan
 
@@ -59,7 +61,12 @@ def main() -> None:
     help="Write the Terraform into DIR (into DIR/NAME for several files).",
 )
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What to print."
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "markdown", "html"]),
+    default="text",
+    show_default=True,
+    help="What to print: a screen, the record, a comment for a pull request, or a page that needs nothing else.",
 )
 @ENV
 @SET
@@ -95,19 +102,27 @@ def plan(
     runs: Iterable[Any] = (_compile(file, overlays, settings, catalog, texts, today) for file in files)
     if out is not None:
         runs = _with_names_of_their_own(files, list(runs))  # nothing is written before all names are known
-    failed = False
+    failed, reports = False, []
     for run in runs:
         target = out if out is None or len(files) == 1 else out / run.name
-        changes: tuple[write.Change, ...] = ()
+        before = _plan_in(target)
+        changes: tuple[write.Change, ...] | None = None
         if target is not None and not run.diagnostics.has_errors:
             changes = _deliver(run, target, check)
+        differs = check and any(change.kind != "unchanged" for change in changes or ())
+        failed = failed or run.diagnostics.has_errors or differs
         if form == "json":
             found = (None, None, None) if run.diagnostics.has_errors else (run.plan, run.stack, run.files)
             click.echo(json.dumps(record.record(run.name, run.diagnostics, *found), ensure_ascii=False))
+            continue
+        _print_diagnostics(run.diagnostics)
+        comparison = _compared(run, before)
+        if form == "text":
+            _print_plan(run, target, changes or (), comparison, check)
         else:
-            _print_run(run, target, changes, check)
-        differs = check and any(change.kind != "unchanged" for change in changes)
-        failed = failed or run.diagnostics.has_errors or differs
+            reports.append(_report(run, changes, comparison))
+    if reports:
+        _print_page(form, reports)
     context.exit(FAILED if failed else OK)
 
 
@@ -207,16 +222,66 @@ def _deliver(run: "Compilation", target: Path, check: bool) -> tuple[Any, ...]:
         return ()
 
 
-def _print_run(run: "Compilation", target: Path | None, changes: tuple[Any, ...], check: bool) -> None:
+def _plan_in(target: Path | None) -> str | None:
+    """The plan record that was written into the directory last."""
+    from infragen.pipeline import PLAN_FILE
+
+    if target is None or not (target / PLAN_FILE).is_file():
+        return None
+    try:
+        return (target / PLAN_FILE).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _compared(run: "Compilation", before: str | None) -> "Comparison | None":
+    """The difference between the plan that was there and this one."""
+    from infragen.pipeline import PLAN_FILE
+
+    if before is None or run.files is None or run.diagnostics.has_errors:
+        return None
+    from infragen.render import comparison
+
+    return comparison.compare(before, run.files[PLAN_FILE])
+
+
+def _print_plan(
+    run: "Compilation",
+    target: Path | None,
+    changes: tuple[Any, ...],
+    comparison: "Comparison | None",
+    check: bool,
+) -> None:
     from infragen.render import text
 
-    _print_diagnostics(run.diagnostics)
     if run.diagnostics.has_errors or run.plan is None:
         return
     click.echo(text.plan(run.plan, _colours(sys.stdout)), nl=False)
     if target is not None:
+        if comparison and not comparison.is_empty:
+            click.echo("\nsince the last plan")
+            click.echo(text.comparison(comparison), nl=False)
         click.echo(f"\n{'compared with' if check else 'written to'} {target}")
         click.echo(text.changes(changes), nl=False)
+
+
+def _report(run: "Compilation", changes: tuple[Any, ...] | None, comparison: "Comparison | None") -> "Report":
+    from infragen.render import report
+
+    return report.build(run, changes, comparison)
+
+
+def _print_page(form: str, reports: "list[Report]") -> None:
+    """All reports as one document, in UTF-8 whatever the terminal speaks."""
+    if form == "html":
+        from infragen.render import html
+
+        document = html.page(reports)
+    else:
+        from infragen.render import markdown
+
+        document = markdown.comment(reports)
+    sys.stdout.buffer.write(document.encode())
 
 
 def _print_diagnostics(found: "Iterable[Diagnostic]") -> None:

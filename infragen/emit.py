@@ -77,7 +77,7 @@ def load_templates(directory: Path | None = None) -> dict[str, str]:
     return shipped | own
 
 
-def _root() -> Traversable:
+def template_root() -> Traversable:
     """The shipped templates: in the package once it is built, beside it in a checkout."""
     packaged: Traversable = files("infragen") / "templates"
     return packaged if packaged.is_dir() else Path(__file__).parents[1] / "templates"
@@ -85,7 +85,7 @@ def _root() -> Traversable:
 
 @cache
 def _shipped() -> Templates:
-    root = _root()
+    root = template_root()
     return {
         f"{folder}{path.name}": path.read_text(encoding="utf-8")
         for folder, parent in (("", root), ("scripts/", root / "scripts"))
@@ -135,7 +135,7 @@ class _Bytecode(FileSystemBytecodeCache):
 
 
 def _bytecode() -> _Bytecode | None:
-    root = _root()
+    root = template_root()
     if not isinstance(root, Path):
         return None
     return _Bytecode(str(root / "__pycache__"), f"%s.{sys.implementation.cache_tag}")

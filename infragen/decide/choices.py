@@ -54,6 +54,7 @@ def alternative(name: str, one: Candidate, best: Candidate, setting: str, needs:
         kg_co2e_total=one.kg if is_job else None,
         region=one.site.region.name,
         capacity=one.model,
+        is_last_resort=one.is_last_resort,
         setting=setting,
         needs=needs,
     )

@@ -36,6 +36,7 @@ class Alternative(Struct, frozen=True):
     kg_co2e_total: float | None = None
     region: str = ""
     capacity: str = ""  # the model it is obtained under
+    is_last_resort: bool = False  # in a way that nobody asked for
     setting: str = ""  # the `--set` that takes it
     needs: str = ""  # what it would take beside that
 
