@@ -423,20 +423,61 @@ def init(context: click.Context, file: Path, task: str) -> None:
     click.echo(f"wrote {file}; next: infragen plan {file}")
 
 
-@main.command()
-@click.argument("subject", type=click.Choice(SUBJECTS))
-@click.argument("words", nargs=-1)
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def catalog(subject: str, words: tuple[str, ...], form: str) -> None:
-    """Query the facts; WORDS keep the rows that hold all of them."""
-    from infragen.facts.load import Catalog
+class Subjects(click.Group):
+    """A command per subject, made when it is called: what it can be asked stands with the tables."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(SUBJECTS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return _ask(cmd_name) if cmd_name in SUBJECTS else None
+
+
+@main.group(cls=Subjects)
+def catalog() -> None:
+    """Query the facts: rows that hold all WORDS and pass all filters, with date, sources and confidence."""
+
+
+def _ask(subject: str) -> click.Command:
+    """The command that answers questions about one subject."""
     from infragen.render import catalog as render
 
-    if subject == "rules":
-        from infragen import pipeline, write  # noqa: F401  (they enter every rule in the catalogue)
-    rows = render.rows(Catalog(), subject, words)
-    click.echo(
-        json.dumps(rows, ensure_ascii=False) if form == "json" else render.text(subject, rows), nl=form == "json"
+    about = render.SUBJECTS[subject]
+    options: list[click.Parameter] = [
+        click.Option(
+            [f"--{name}"],
+            is_flag=one.is_flag,
+            help=one.help,
+            metavar=None if one.is_flag else name.upper().replace("-", "_"),
+        )
+        for name, one in about.filters.items()
+    ]
+    forms = {"text": render.text, "json": render.as_json, "csv": render.as_csv}
+
+    def answer(words: tuple[str, ...], form: str, sort: str, descending: bool, **asked: Any) -> None:
+        from infragen.facts.load import Catalog
+
+        if subject == "rules":
+            from infragen import pipeline, write  # noqa: F401  (they enter every rule in the catalogue)
+        filters = {name: asked[name.replace("-", "_")] for name in about.filters if asked[name.replace("-", "_")]}
+        try:
+            found = render.ask(Catalog(), subject, words, filters, sort, descending)
+        except render.UnknownValueError as unknown:
+            _print_diagnostics(unknown.diagnostics)
+            click.get_current_context().exit(FAILED)
+        click.echo(forms[form](found), nl=form == "json")
+
+    return click.Command(
+        subject,
+        params=[
+            click.Argument(["words"], nargs=-1),
+            *options,
+            click.Option(["--sort"], default="", metavar="COLUMN", help="Sort by this column."),
+            click.Option(["--descending"], is_flag=True, help="Largest first."),
+            click.Option(["--format", "form"], type=click.Choice(list(forms)), default="text", show_default=True),
+        ],
+        callback=answer,
+        help=f"{about.help} WORDS keep the rows that hold all of them.",
     )
 
 

@@ -9,7 +9,7 @@ from infragen.diagnostics import CATALOGUE
 from tests import every_module  # noqa: F401  (enters every rule in the catalogue)
 from tests.examples import CATALOG, ROOT
 
-STAGES = "DSMTCRGIKNXPVWE"
+STAGES = "DSMTCRGIKNXPVWEQ"
 SOURCES = sorted((ROOT / "infragen").rglob("*.py"))
 
 

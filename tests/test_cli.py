@@ -8,7 +8,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from click.testing import CliRunner, Result
 
+from infragen.cli import main
 from infragen.descriptor import tree
 from infragen.diagnostics import Diagnostics
 from tests.examples import EXAMPLES, ROOT
@@ -72,12 +74,17 @@ def test_json_is_one_record_a_line_in_the_order_of_the_files(tmp_path):
     assert all(one["diagnostics"] for one in (records[9], records[-1]))
 
 
+def here(*arguments: object) -> Result:
+    """The same in this process."""
+    return CliRunner().invoke(main, [str(one) for one in arguments])
+
+
 @pytest.mark.parametrize("form", ["markdown", "html"])
 def test_a_descriptor_in_error_gives_a_whole_document_and_exit_code_1(tmp_path, form):
     bad, good = tmp_path / "bad.yaml", copy_of_example(tmp_path)
     bad.write_text("version: 1\nname: bad\ntask: serve\nmodle: {}\n")
-    done = infragen("plan", bad, good, tmp_path / "missing.yaml", "--format", form, *TODAY)
-    assert done.returncode == 1
+    done = here("plan", bad, good, tmp_path / "missing.yaml", "--format", form, *TODAY)
+    assert done.exit_code == 1
     ends = {"html": ("<!doctype html>", "</html>"), "markdown": ("<!-- infragen:bad -->", "</details>")}[form]
     assert done.stdout.startswith(ends[0])
     assert "support-chat" in done.stdout and "did you mean" in done.stdout and "does not exist" in done.stdout
@@ -87,22 +94,22 @@ def test_a_descriptor_in_error_gives_a_whole_document_and_exit_code_1(tmp_path, 
 
 def test_reports_say_what_changes_on_disk_and_since_the_last_plan(tmp_path):
     path, out = copy_of_example(tmp_path), tmp_path / "infra"
-    first = infragen("plan", path, "--out", out, "--format", "markdown", *TODAY)
-    assert (first.returncode, "Since the last plan" in first.stdout) == (0, False)
+    first = here("plan", path, "--out", out, "--format", "markdown", *TODAY)
+    assert (first.exit_code, "Since the last plan" in first.stdout) == (0, False)
     assert "created <code>main.tf</code>" in first.stdout
     names = {one.name for one in out.iterdir()}
     larger = ("--set", "serve.requests_per_second=5", *TODAY)
-    compared = infragen("plan", path, "--out", out, "--check", "--format", "markdown", *larger)
-    assert (compared.returncode, "### Since the last plan" in compared.stdout) == (1, True)
+    compared = here("plan", path, "--out", out, "--check", "--format", "markdown", *larger)
+    assert (compared.exit_code, "### Since the last plan" in compared.stdout) == (1, True)
     assert "| cost an hour | 6.31 USD |" in compared.stdout
-    page = infragen("plan", path, "--out", out, "--format", "html", *larger)
-    assert (page.returncode, "Since the last plan" in page.stdout) == (0, True)
-    text = infragen("plan", path, "--out", out, *TODAY)
+    page = here("plan", path, "--out", out, "--format", "html", *larger)
+    assert (page.exit_code, "Since the last plan" in page.stdout) == (0, True)
+    text = here("plan", path, "--out", out, *TODAY)
     assert "since the last plan\n  machine: " in text.stdout
     assert {one.name for one in out.iterdir()} == names, "reports are no files of the stack"
     (out / "plan.json").write_text("no plan\n")
-    broken = infragen("plan", path, "--out", out, "--check", "--format", "markdown", *TODAY)
-    assert (broken.returncode, "Not compared" in broken.stdout) == (1, True)
+    broken = here("plan", path, "--out", out, "--check", "--format", "markdown", *TODAY)
+    assert (broken.exit_code, "Not compared" in broken.stdout) == (1, True)
 
 
 def test_the_record_is_that_of_the_contract():

@@ -12,7 +12,7 @@ from tests.goldens import REWRITE
 
 STAGES = {
     "D": "Descriptor", "S": "Sizing", "M": "Machine", "C": "Capacity", "R": "Place", "K": "Ranking", "T": "Storage",
-    "I": "Image", "G": "Group", "N": "Plan", "X": "Cost", "V": "Terraform", "P": "Policy", "E": "Templates", "W": "Writing",
+    "I": "Image", "G": "Group", "N": "Plan", "X": "Cost", "V": "Terraform", "P": "Policy", "E": "Templates", "W": "Writing", "Q": "Catalogue",
 }  # fmt: skip
 
 
