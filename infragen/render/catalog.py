@@ -139,7 +139,7 @@ def _machines(facts: Facts) -> list[Row]:
 def _models_of(facts: Facts, row: Row) -> Collection[str]:
     """Capacity models that a machine type can be had under."""
     record = facts.catalog.machines.get(row["name"])
-    return [model for model in get_args(CapacityModel) if record and capacity.offered(record, model)]
+    return [model for model in get_args(CapacityModel) if record and capacity.offered(facts.catalog, record, model)]
 
 
 def _prices(facts: Facts) -> list[Row]:

@@ -7,6 +7,7 @@ of shares of a whole, nothing of which has to be computed to print it. All text 
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from infragen import units
 from infragen.decide.model import Alternative, Decision, Estimate, Memory, Plan
@@ -387,14 +388,17 @@ def _less(plan: Plan) -> tuple[str, tuple[Option, ...]]:
     ranked = plan.machine.ranked
     if ranked is None:
         return "", ()
-    machines, places = len(plan.machine.alternatives) + 1, len(plan.location.alternatives) + 1
-    chosen = _usd(ranked)
+    chosen, kg = _usd(ranked), _kg(ranked)
+    machines, places = len(plan.machine.alternatives) + 1, len(_regions(plan)) + 1
     if chosen is None:
-        return "Not known: the tables have no price for the choice, and what has none cannot be compared.", ()
-    others = _unique(one for decision in (plan.machine, plan.location, plan.capacity) for one in decision.alternatives)
-    cheaper = [one for one in others if (_usd(one) or chosen) < chosen]
-    asked = [one for one in cheaper if not one.is_last_resort or ranked.is_last_resort]
-    unasked = [one for one in cheaper if one not in asked]
+        if any(_usd(one) is not None for one in plan.machine.alternatives):
+            return "Not known: the tables have no price for the choice, and what has none cannot be compared.", ()
+        pool = f"{words.many(machines, 'sufficient machine')} as {plan.capacity.choice.model}"
+        return f"Not known: the tables have no price for any of {pool}." + (" Emissions decided." if kg else ""), ()
+    options = _unique(_options(plan))
+    cheaper = [one for one in options if (_usd(one.candidate) or chosen) < chosen]
+    asked = [one for one in cheaper if one.is_as_asked]
+    unasked = [one for one in cheaper if not one.is_as_asked]
     pool = f"{words.many(machines, 'sufficient machine')} and {words.many(places, 'region')} for the one chosen"
     verdict = f"Nothing cheaper meets the need as asked: compared were {pool}, at list prices."
     if asked:
@@ -402,37 +406,67 @@ def _less(plan: Plan) -> tuple[str, tuple[Option, ...]]:
         aim = f": {rule.summary[:1].lower()}{rule.summary[1:].rstrip('.')}" if rule else ""
         verdict = f"Compared were {pool}: {words.many(len(asked), 'choice')} would cost less and ranked behind{aim}."
     if unasked:
-        ways = " or ".join(sorted({one.capacity for one in unasked}))
+        ways = " or ".join(sorted({one.candidate.capacity for one in unasked}))
         verdict += f" {words.many(len(unasked), 'choice')} would cost less as {ways}, which has to be asked for."
-    found = [_option(one, ranked) for one in sorted((*asked, *unasked), key=lambda one: _usd(one) or 0.0)[:3]]
-    kg = _kg(ranked)
-    cleaner = [one for one in others if kg and (_kg(one) or kg) < kg and one not in cheaper]
-    found += [_option(one, ranked) for one in sorted(cleaner, key=lambda one: _kg(one) or 0.0)[:2]]
-    return verdict, tuple(found)
+    cleaner = [one for one in options if kg and (_kg(one.candidate) or kg) < kg and one not in cheaper]
+    found = sorted(cheaper, key=lambda one: _usd(one.candidate) or 0.0)[:3]
+    found += sorted(cleaner, key=lambda one: _kg(one.candidate) or 0.0)[:2]
+    return verdict, tuple(_option(one, ranked) for one in found)
+
+
+class _Considered(Struct, frozen=True):
+    """Something else that would do, and whether it can be had the way that was asked for."""
+
+    candidate: Alternative
+    text: str
+    is_as_asked: bool
+
+
+def _options(plan: Plan) -> Iterable[_Considered]:
+    """Other machines, the same in other places, and the same obtained otherwise."""
+    chosen = plan.machine.ranked
+    for one in plan.machine.alternatives:
+        is_as_asked = not one.is_last_resort or (chosen is not None and chosen.is_last_resort)
+        yield _Considered(one, f"{one.candidate} in {one.region}", is_as_asked)
+    for one in plan.location.alternatives:
+        yield _Considered(one, f"the same machines in {one.candidate}", True)
+    refused = {one.candidate for one in plan.capacity.rejected}
+    for one in plan.capacity.alternatives:
+        yield _Considered(one, f"the same machines as {one.candidate}", one.candidate not in refused)
+
+
+def _unique(found: Iterable[_Considered]) -> list[_Considered]:
+    """Without those that only repeat another's figures in the same place."""
+    kept: dict[tuple[str, ...], _Considered] = {}
+    for one in found:
+        other = one.candidate
+        kept.setdefault((other.region, other.capacity, words.price(other), words.emissions(other)), one)
+    return list(kept.values())
+
+
+def _option(one: _Considered, chosen: Alternative) -> Option:
+    other = one.candidate
+    text = f"{one.text}: {words.price(other)}, {words.emissions(other)} CO2e {_span(other)}"
+    savings = []
+    for value, base, noun in ((_usd(other), _usd(chosen), "cost"), (_kg(other), _kg(chosen), "CO2e")):
+        if value is not None and base:
+            savings.append(f"{words.percentage(value / base - 1)} {noun}")
+    return Option(text + (f"; takes {other.needs}" if other.needs else ""), ", ".join(savings), other.setting)
+
+
+def _regions(plan: Plan) -> list[Alternative]:
+    """The best of each other region that has the machines."""
+    found: dict[str, Alternative] = {}
+    for one in plan.location.alternatives:
+        if one.region != plan.location.choice.region.name:
+            found.setdefault(one.region, replace(one, candidate=one.region))
+    return list(found.values())
 
 
 def _ranking(plan: Plan) -> Rule | None:
     """The last rule of the ranking that the choice of the machines names."""
     ranks = [one.rule for one in plan.machine.because if one.rule.startswith("K")]
     return CATALOGUE.get(ranks[-1]) if ranks else None
-
-
-def _unique(found: Iterable[Alternative]) -> list[Alternative]:
-    """Without those that only repeat another's figures in the same place."""
-    kept: dict[tuple[str, ...], Alternative] = {}
-    for one in found:
-        kept.setdefault((one.region, one.capacity, words.price(one), words.emissions(one)), one)
-    return list(kept.values())
-
-
-def _option(one: Alternative, chosen: Alternative) -> Option:
-    place = "" if one.candidate == one.region else f" in {one.region}"
-    text = f"{one.candidate}{place}: {words.price(one)}, {words.emissions(one)} CO2e {_span(one)}"
-    savings = []
-    for value, base, noun in ((_usd(one), _usd(chosen), "cost"), (_kg(one), _kg(chosen), "CO2e")):
-        if value is not None and base:
-            savings.append(f"{words.percentage(value / base - 1)} {noun}")
-    return Option(text, ", ".join(savings), one.setting)
 
 
 def _choice(subject: str, text: str, decision: Decision[object]) -> Choice:
@@ -463,7 +497,11 @@ def _rows(decision: Decision[object]) -> tuple[Row, ...]:
 def _row(one: Alternative, chosen: Alternative | None, is_chosen: bool) -> Row:
     usd, base = _usd(one), _usd(chosen) if chosen else None
     difference = words.percentage(usd / base - 1) if not is_chosen and usd is not None and base else ""
-    how = ", ".join(part for part in (one.capacity, one.region) if part and part != one.candidate)
+    how = ", ".join(
+        part
+        for part in (one.capacity, one.region, one.needs and f"takes {one.needs}")
+        if part and part != one.candidate
+    )
     if chosen is None:
         return Row(one.candidate, one.because, "", "", "", one.setting, is_chosen)
     return Row(one.candidate, how, words.price(one), difference, words.emissions(one), one.setting, is_chosen)
@@ -487,14 +525,15 @@ def _removed(decision: Decision[object]) -> tuple[Removed, ...]:
 
 def _charts(plan: Plan) -> tuple[Charts, ...]:
     found = []
-    for key, title, noun, decision in (
-        ("machines", "Machines that would do", "machine", plan.machine),
-        ("regions", "The same machines elsewhere", "region", plan.location),
-        ("models", "Other ways to obtain them", "capacity model", plan.capacity),
+    for key, title, noun, decision, others in (
+        ("machines", "Machines that would do", "machine", plan.machine, plan.machine.alternatives),
+        ("regions", "The same machines elsewhere", "region", plan.location, _regions(plan)),
+        ("models", "Other ways to obtain them", "capacity model", plan.capacity, plan.capacity.alternatives),
     ):
-        ranked = [*([decision.ranked] if decision.ranked else []), *decision.alternatives]
-        if len(ranked) > 1:
-            found.append(_charts_of(key, title, noun, ranked, _rows(decision)))
+        chosen = decision.ranked
+        if chosen and others:
+            rows = (_row(chosen, chosen, True), *(_row(one, chosen, False) for one in others))
+            found.append(_charts_of(key, title, noun, [chosen, *others], rows))
     return tuple(found)
 
 

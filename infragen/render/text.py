@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,8 +10,10 @@ from infragen import units
 from infragen.decide.model import Decision, Estimate, Plan
 from infragen.diagnostics import CATALOGUE
 from infragen.render import words
-from infragen.render.comparison import Comparison
 from infragen.write import Change
+
+if TYPE_CHECKING:
+    from infragen.render.comparison import Comparison
 
 WIDTH = 110
 MARGIN = 14
@@ -121,7 +124,7 @@ def changes(found: Iterable[Change]) -> str:
     return "\n".join(rows or ["  nothing changes"]) + "\n"
 
 
-def comparison(found: Comparison) -> str:
+def comparison(found: "Comparison") -> str:
     """What changed since the plan that was written last."""
     if found.problem:
         return f"  not compared: {found.problem}\n"
@@ -206,8 +209,9 @@ def _costs(estimate: Estimate) -> list[str]:
 
 def _alternatives(plan: Plan) -> list[str]:
     ranked = (plan.machine, plan.location, plan.capacity)
-    shown = ((plan.machine, 2), (plan.location, 3), (plan.capacity, len(plan.capacity.alternatives)))
-    others = [words.other(one) for decision, most in shown for one in decision.alternatives[:most]]
+    chosen = plan.capacity.ranked.usd_per_hour if plan.capacity.ranked else None
+    cheaper = [one for one in plan.capacity.alternatives if chosen and (one.usd_per_hour or chosen) < chosen]
+    others = [words.other(one) for one in (*plan.machine.alternatives[:2], *plan.location.alternatives[:2], *cheaper)]
     if plan.location.alternatives:
         others.append(f"for example: --set '{plan.location.alternatives[0].setting}'")
     changing: tuple[Decision[object], ...] = (*ranked, plan.image)
