@@ -166,7 +166,7 @@ def test_settings_and_overlays_change_the_plan(tmp_path):
         (("explain", EXAMPLE), 0, "storage.weights:"),
         (("explain", EXAMPLE, "machine", "H200"), 0, "ranked behind the choice"),
         (("explain", EXAMPLE, "machine", "e2-standard-4"), 0, "M013 accelerator-needed"),
-        (("explain", EXAMPLE, "storage.weights", "managed-lustre"), 0, "ranked behind the choice"),
+        (("explain", EXAMPLE, "storage.weights", "managed-lustre"), 0, "T021 zone-outage"),
         (("explain", EXAMPLE, "colour"), 2, "is not a decision"),
         (("explain", EXAMPLE, "machine", "toaster"), 2, "was not a candidate"),
         (("plan", EXAMPLE, "--check"), 2, "add --out"),

@@ -70,7 +70,10 @@ def store_of(given: dict) -> storage.Store:
         file_bytes=None,
         pinned=pinned,
     )
-    return replace(usual, **plain)
+    wanted = replace(usual, **plain)
+    types = {one.tier for one in CATALOG.storage_services.values()}
+    found = {type: limit for type in types if (limit := CATALOG.disk_limit(wanted.machine.type, type))}
+    return replace(wanted, limits=found)
 
 
 @pytest.mark.parametrize(("subject", "rule", "outcome", "case"), CASES)

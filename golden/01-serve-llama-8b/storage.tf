@@ -1,4 +1,4 @@
-# T014: 15 GiB for 11 VMs: the cheapest of 11 services that can do it, 0.30 USD a month
+# T014: 15 GiB for 11 VMs: the one service left that suits, 0.30 USD a month
 resource "google_storage_bucket" "weights" {
   name                        = "${var.project_id}-support-chat-weights"
   location                    = var.region

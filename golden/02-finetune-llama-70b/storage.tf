@@ -1,4 +1,4 @@
-# T014: 3,811 GiB for 6 VMs: the cheapest of 11 services that can do it, 76.22 USD a month
+# T014: 3,811 GiB for 6 VMs: the cheapest of 10 services that suit, 76.22 USD a month
 resource "google_storage_bucket" "checkpoints" {
   name                        = "${var.project_id}-legal-tune-checkpoints"
   location                    = var.region
@@ -33,7 +33,7 @@ resource "google_storage_bucket" "checkpoints" {
   depends_on = [google_project_service.main]
 }
 
-# T014: 2,048 GiB for 6 VMs: the cheapest of 10 services that can do it, 576 USD a month
+# T014: 2,048 GiB for 6 VMs: the cheapest of 10 services that suit, 576 USD a month
 resource "google_filestore_instance" "dataset" {
   name                        = "legal-tune-dataset"
   description                 = "dataset of legal-tune"

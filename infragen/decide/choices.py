@@ -1,7 +1,7 @@
 """The winner of the ranking, decision by decision: machine and place, with what was not chosen; `obtain` has the capacity."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from infragen import units
 from infragen.decide import place, sizing_of
@@ -13,10 +13,12 @@ from infragen.decide.model import (
     LocationChoice,
     MachineChoice,
     Reason,
+    StorageChoice,
 )
 from infragen.decide.need import Need
 from infragen.decide.rank import RANK_SMALLEST, RANKS, Candidate, first
 from infragen.decide.rule import Narrowed
+from infragen.facts.model import MachineType
 
 BOOT_MARGIN_GIB = 60  # operating system, drivers and a container image beside it
 STEP_GIB = 10
@@ -61,7 +63,12 @@ def alternative(name: str, one: Candidate, best: Candidate, setting: str, needs:
 
 
 def machine(
-    need: Need, best: Candidate, ranked: list[Candidate], fits: Narrowed[Fit], booted: ImageChoice
+    need: Need,
+    best: Candidate,
+    ranked: list[Candidate],
+    fits: Narrowed[Fit],
+    booted: ImageChoice,
+    stored: Sequence[Decision[StorageChoice]],
 ) -> Decision[MachineChoice]:
     """The machines of the winner, with the runners-up."""
     fit, box = best.fit, best.fit.machine
@@ -89,7 +96,7 @@ def machine(
         topology=need.workload.machine.topology,
         boot_disk_type=_boot_disk_type(need, record.boot_disk_types),
         boot_disk_gib=_boot_disk_gib(need, booted),
-        local_ssd_count=0,
+        local_ssd_count=_attached_partitions(record, stored),
     )
     return Decision(
         choice,
@@ -198,3 +205,11 @@ def _elsewhere(
                 yield best, (zone,)
     for one in best_by(same, "region", best.site.region.name):
         yield one, place.group_zones(need, one.site, regional)
+
+
+def _attached_partitions(record: MachineType, stored: Sequence[Decision[StorageChoice]]) -> int:
+    """Local disks that have to be asked for: none where nothing lies on them, or where the machine brings them."""
+    local = [one.choice for one in stored if one.choice.service.scope == "host"]
+    if record.local_ssd_mode != "optional" or not local:
+        return 0
+    return max(one.capacity_gib // one.service.step_gib for one in local)

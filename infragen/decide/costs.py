@@ -45,6 +45,7 @@ def costs(
     unknown = [
         f"storage: {store.service.product} for {store.purpose}" for store in storage if store.usd_per_month is None
     ]
+    unknown += [f"storage: {store.service.unpriced} for {store.purpose}" for store in storage if store.service.unpriced]
     unknown += [f"network: {item}" for item in network_items]
     if price is None:
         unknown.insert(0, "compute: the machines")

@@ -124,6 +124,14 @@ def _pins_a_disk(need: Need) -> bool:
     return any(one.service in asked and one.scope == "zonal" and not one.is_writable_shared for one in services)
 
 
+def most_at_once(need: Need, asked: GroupNeed) -> tuple[int, int, bool]:
+    """The most machines outside of an update, how many more an update may add, and whether their number changes by itself."""
+    rate = asked.requests_per_second_per_node
+    sized = scaling.decide(need, asked.machine, asked.nodes, asked.nodes_per_replica, rate, Diagnostics())
+    surge, _, _ = _surge(need, asked, len(asked.zones) > 1, _replacement(need, asked))
+    return sized.high, surge, sized.is_automatic
+
+
 def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupChoice]:
     """The group, with the reason for each part."""
     workload = need.workload

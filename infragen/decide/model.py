@@ -95,7 +95,7 @@ class StorageChoice(Struct, frozen=True):
     service: StorageService
     capacity_gib: int  # 0: no capacity is set (object storage)
     throughput_mib_s: float  # aggregate; what is bought or what comes with the capacity; 0: not limited by the service
-    iops: int | None
+    iops: int | None  # that are bought; None: they come with the capacity
     mount: str
     clients: int  # VMs at once, surge included
     is_read_only: bool
@@ -103,6 +103,10 @@ class StorageChoice(Struct, frozen=True):
     source: str | None = None  # gs:// address its content comes from
     protocol: str | None = None
     reserved_range: str | None = None
+    content_gib: float = 0.0  # that it will hold; 0: not known
+    write_mib_s: float = 0.0  # aggregate; 0: not limited by the service
+    file_bytes: float | None = None  # of a typical file
+    holds_containers: bool = False  # the container engine keeps its data there
     usd_per_month: float | None = None
 
 

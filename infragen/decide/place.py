@@ -127,10 +127,15 @@ RULES = (key_in_region, region_allowed, residency_allowed, zone_allowed, zone_kn
 
 
 def named_zones(need: Need) -> tuple[str, ...]:
-    """Zones that the descriptor names, for the group or through its reservation."""
+    """Zones that the descriptor names, for the group, through its reservation or for a store."""
     if need.workload.capacity.zone:
         return (need.workload.capacity.zone,)
-    return tuple(need.workload.place.zones or ())
+    return tuple(need.workload.place.zones or _zones_of_stores(need))
+
+
+def _zones_of_stores(need: Need) -> list[str]:
+    """Zones that a store is to be reached from: there the machines are, where nothing else says where."""
+    return list(dict.fromkeys(zone for entry in need.workload.storage for zone in entry.zones or ()))
 
 
 def narrow(need: Need, machine: Machine) -> Narrowed[Site]:
@@ -163,6 +168,8 @@ def check_names(need: Need, diags: Diagnostics) -> None:
                 )
             )
     zones = [(f"place.zones.{index}", zone) for index, zone in enumerate(asked.zones or ())]
+    for number, entry in enumerate(need.workload.storage):
+        zones += [(f"storage.{number}.zones.{index}", zone) for index, zone in enumerate(entry.zones or ())]
     if need.workload.capacity.zone:
         zones.append(("capacity.zone", need.workload.capacity.zone))
     for path, zone in zones:

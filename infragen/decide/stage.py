@@ -7,6 +7,8 @@ candidates only ever shrink; one ranking at the end picks; every removal is on r
 import math
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from infragen import units
 from infragen.decide import (
     capacity,
@@ -259,24 +261,25 @@ def _plan(
 ) -> Plan:
     """The records of the winner, decision by decision."""
     workload, fit, label = need.workload, best.fit, best.fit.machine.label
-    stored = stores.decide(need, fit, zones, diags)
-    load_s = stores.load_seconds(fit, stored)
-    group_decision = group.decide(
-        need,
-        group.GroupNeed(
-            machine=fit.machine,
-            capacity=best.model,
-            nodes=fit.nodes,
-            nodes_per_replica=1 / fit.replicas_per_node,
-            zones=zones,
-            load_s=load_s,
-            has_own_image=bool(workload.image.base),
-            requests_per_second_per_node=fit.requests_per_second_per_node,
-            boot_disk=workload.machine.boot_disk or fit.machine.record.boot_disk_types[0],
-            stores=tuple(one.choice for one in stored),
-        ),
-        diags,
+    asked = group.GroupNeed(
+        machine=fit.machine,
+        capacity=best.model,
+        nodes=fit.nodes,
+        nodes_per_replica=1 / fit.replicas_per_node,
+        zones=zones,
+        load_s=0.0,
+        has_own_image=bool(workload.image.base),
+        requests_per_second_per_node=fit.requests_per_second_per_node,
+        boot_disk=workload.machine.boot_disk or fit.machine.record.boot_disk_types[0],
     )
+    most, surge, is_elastic = group.most_at_once(need, asked)
+    addresses = _addresses(need, most + surge) if _creates_network(need) else None
+    stored = stores.decide(need, fit, stores.Fleet(zones, most + surge, surge, is_elastic, addresses), diags)
+    stores.check_weights(need, fit, stored, is_elastic, diags)
+    diags.raise_if_errors()
+    load_s = stores.load_seconds(fit, stored, stores.limits(need, fit))
+    asked = replace(asked, load_s=load_s, stores=tuple(one.choice for one in stored))
+    group_decision = group.decide(need, asked, diags)
     capacity_decision = obtain.decide(need, best, ranked, offers, group_decision.choice, diags)
     image_decision = image.decide(need, image.Boot(fit.machine, _mounts_parallel(stored)), diags)
     serving = _serving(need, fit)
@@ -302,7 +305,7 @@ def _plan(
         kms_key=workload.security.kms_key,
         deletion_protection=workload.security.deletion_protection,
         platform=Decision("gce", (Reason(PLATFORM.id, "managed instance groups of Compute Engine"),)),
-        machine=choices.machine(need, best, ranked, fits, image_decision.choice),
+        machine=choices.machine(need, best, ranked, fits, image_decision.choice, stored),
         storage=stored,
         capacity=capacity_decision,
         location=choices.location(
@@ -337,9 +340,8 @@ def _check_split(need: Need, fit: Fit, diags: Diagnostics) -> None:
 
 
 def _mounts_parallel(stored: tuple[Decision[StorageChoice], ...]) -> bool:
-    """Whether a store is a zonal file system of a service that speaks no NFS: its client is a kernel module."""
-    services = [one.choice.service for one in stored]
-    return any(one.is_writable_shared and one.scope == "zonal" and not one.protocols for one in services)
+    """Whether a store is a parallel file system: its client is a kernel module."""
+    return any(one.choice.service.is_parallel for one in stored)
 
 
 def _serving(need: Need, fit: Fit) -> ServingChoice | None:
@@ -358,12 +360,12 @@ def _network(
     need: Need, fit: Fit, stores: tuple[Decision[StorageChoice], ...], largest: int, diags: Diagnostics
 ) -> Decision[NetworkChoice]:
     asked = need.workload.network
-    creates = asked.create if asked.create is not None else asked.network is None
+    creates = _creates_network(need)
     over_network = any(one.choice.service.is_writable_shared and one.choice.service.scope == "zonal" for one in stores)
     mtu = FILE_SYSTEM_MTU if over_network else fit.machine.fabric.mtu
     choice = NetworkChoice(
         creates=creates,
-        range=asked.range or (DEFAULT_RANGE if largest < ADDRESSES else WIDE_RANGE),
+        range=_addresses(need, largest),
         nat=asked.nat,
         network=asked.network,
         subnetwork=asked.subnetwork,
@@ -408,6 +410,16 @@ def _observe(workload: Workload) -> ObserveChoice:
         billing_account=asked.budget.billing_account if asked.budget else None,
         budget_per_month=asked.budget.usd_per_month if asked.budget else None,
     )
+
+
+def _creates_network(need: Need) -> bool:
+    asked = need.workload.network
+    return asked.create if asked.create is not None else asked.network is None
+
+
+def _addresses(need: Need, largest: int) -> str:
+    """The range of the networks that are created."""
+    return need.workload.network.range or (DEFAULT_RANGE if largest < ADDRESSES else WIDE_RANGE)
 
 
 def _program(workload: Workload) -> Program | None:

@@ -1,79 +1,102 @@
 """What each purpose asks of its storage, and the service that gives it."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from infragen import units
-from infragen.decide import scaling, sizing_of, storage
+from infragen.decide import sizing_of, storage, store
 from infragen.decide.fit import Fit
-from infragen.decide.model import Alternative, Decision, Reason, StorageChoice
-from infragen.decide.need import Need
+from infragen.decide.model import Alternative, Decision, Reason, Rejection, StorageChoice
+from infragen.decide.need import ACCELERATED_TASKS, Need
 from infragen.decide.rule import Narrowed
-from infragen.descriptor.model import Purpose
-from infragen.diagnostics import Diagnostics
-from infragen.facts.model import StorageService
+from infragen.decide.store import Store
+from infragen.descriptor.model import Purpose, Storage
+from infragen.diagnostics import Diagnostic, Diagnostics
+from infragen.facts.model import DiskLimit, StorageService
+
+OFTEN = frozenset({"hourly", "daily"})  # how often content is replaced that running machines have to see anew
+VALUES = frozenset(
+    {"capacity", "throughput", "iops", "protocol", "reserved_range"}
+)  # fields whose nearest valid value is named
+BAKED_GIB = 10.0  # of weights that an image of an autoscaled fleet may hold, T032; a design decision
+FOLLOWERS: tuple[Purpose, ...] = ("checkpoints", "home")  # that may lie on the data set's file system, T029
 
 
-def decide(need: Need, fit: Fit, zones: tuple[str, ...], diags: Diagnostics) -> tuple[Decision[StorageChoice], ...]:
+class Fleet(Struct, frozen=True):
+    """The machines that reach a store: where they are, and how many there may be at once."""
+
+    zones: tuple[str, ...]
+    most: int  # at the autoscaler's maximum and in the middle of an update
+    surge: int
+    is_elastic: bool
+    network_range: str | None  # of the network that is created for them
+
+
+def decide(need: Need, fit: Fit, fleet: Fleet, diags: Diagnostics) -> tuple[Decision[StorageChoice], ...]:
     """A store for each purpose; a purpose that no service can serve is reported."""
-    decided = []
-    for purpose in storage.purposes(need):
-        store = _store(need, fit, purpose, zones)
-        narrowed = storage.narrow(need, store)
-        if not narrowed.kept:
-            last = narrowed.nearest
-            index = next((i for i, entry in enumerate(need.workload.storage) if entry.purpose == purpose), None)
-            path = "data" if index is None else f"storage.{index}.{last.miss.path}".rstrip(".")
-            diags.add(
-                last.rule.error(
-                    f"no storage service can hold the {purpose}; the nearest is {last.candidate.product} {last.candidate.tier}",
-                    need.workload.at(path),
-                    last.miss.because,
-                    last.miss.help,
-                )
-            )
-            continue
-        decided.append(_stored(need, store, narrowed))
-    return tuple(decided)
+    wanted = {purpose: _store(need, fit, purpose, fleet) for purpose in storage.purposes(need)}
+    diags.extend(_elsewhere(need, fleet))
+    diags.raise_if_errors()
+    found = {purpose: storage.narrow(need, one) for purpose, one in wanted.items()}
+    diags.extend(_impossible(need, wanted[purpose], one) for purpose, one in found.items() if not one.kept)
+    if diags.has_errors:
+        return ()
+    followers = _followers(need, wanted, found)
+    if followers:
+        wanted["dataset"], found["dataset"] = followers.together, followers.narrowed
+    decided = {purpose: _stored(need, one, found[purpose]) for purpose, one in wanted.items()}
+    for purpose in followers.purposes if followers else ():
+        decided[purpose] = _followed(wanted[purpose], decided["dataset"])
+    return tuple(decided.values())
 
 
-def _store(need: Need, fit: Fit, purpose: Purpose, zones: tuple[str, ...]) -> storage.Store:
+def _store(need: Need, fit: Fit, purpose: Purpose, fleet: Fleet) -> Store:
     workload = need.workload
     pinned = next((entry for entry in workload.storage if entry.purpose == purpose), None)
-    replicas = workload.serve.replicas if workload.serve else None
-    _, most = scaling.bounds(replicas, fit.nodes, 1 / fit.replicas_per_node)
-    if workload.group.autoscale:
-        most = max(most, workload.group.autoscale.max or 0)
-    surge = len(zones) if workload.task == "serve" else 0
-    clients = pinned.clients if pinned and pinned.clients else most + surge
-    data = workload.data
+    clients = pinned.clients if pinned and pinned.clients else fleet.most
+    zones = tuple(sorted({*fleet.zones, *(pinned.zones or ())})) if pinned else fleet.zones
+    data, serve = workload.data, workload.serve
+    updates = (pinned.update_frequency if pinned else None) or (serve.model_updates if serve else "never")
+    often = updates in OFTEN
+    saving = workload.train.checkpoint if workload.train else None
+    every = saving.every if saving else None
     content = {
         "weights": fit.weights_gib,
         "dataset": (data.size or 0) / units.GIB if data else 0.0,
         "checkpoints": _checkpoint_gib(fit),
     }
-    reads = {
-        "weights": fit.weights_gib * 1024 / sizing_of.LOAD_BUDGET_S * min(clients, max(surge, 1)),
-        "dataset": fit.dataset_mib_s,
-    }
+    readers = clients if often else min(clients, max(fleet.surge, 1))
+    asked = pinned.throughput / units.MIB if pinned and pinned.throughput else 0.0
+    reads = {"weights": fit.weights_gib * 1024 / sizing_of.LOAD_BUDGET_S * readers, "dataset": fit.dataset_mib_s}
     writes = {"checkpoints": fit.checkpoint.write_gib_s * 1024 if fit.checkpoint else 0.0}
     posix = {"dataset": data.posix if data else "basic", "home": "full", "scratch": "full"}
-    updates = pinned.update_frequency if pinned else None
-    updated = updates or (workload.serve.model_updates if workload.serve else "never")
-    return storage.Store(
+    return Store(
         purpose=purpose,
         machine=fit.machine,
         content_gib=max(content.get(purpose, 0.0), 0.0),
-        read_mib_s=reads.get(purpose, 0.0),
-        write_mib_s=writes.get(purpose, 0.0),
+        read_mib_s=asked or reads.get(purpose, 0.0),
+        write_mib_s=asked if asked and purpose == "checkpoints" else writes.get(purpose, 0.0),
         clients=clients,
         posix=posix.get(purpose, "basic"),
         is_read_only=purpose in storage.READ_ONLY
         or (purpose == "dataset" and data is not None and data.access == "read-only"),
-        is_static=updated == "never",
+        is_static=updates == "never",
         is_zonal=len(zones) == 1,
+        zones=zones,
         file_bytes=data.file_size if data and purpose == "dataset" else None,
         pinned=pinned,
         has_key=workload.security.kms_key is not None,
+        is_accelerated=workload.task in ACCELERATED_TASKS,
+        is_elastic=fleet.is_elastic,
+        is_kept=bool(workload.group.stateful and purpose in workload.group.stateful.stores),
+        changes_often=often,
+        interval_s=every if purpose == "checkpoints" else None,
+        network_range=fleet.network_range,
+        limits=limits(need, fit),
     )
 
 
@@ -84,52 +107,207 @@ def _checkpoint_gib(fit: Fit) -> float:
     return fit.checkpoint.size_gib * (fit.checkpoint.keep + 1) + fit.weights_gib
 
 
-def _stored(need: Need, store: storage.Store, narrowed: Narrowed[StorageService]) -> Decision[StorageChoice]:
-    ranked = storage.rank(store, narrowed.kept)
-    best, pinned = ranked[0], store.pinned
-    gib = storage.capacity_gib(best, store)
-    month = storage.usd_per_month(best, store)
+def _elsewhere(need: Need, fleet: Fleet) -> list[Diagnostic]:
+    """Zones that a store is to be reached from, in another region than the machines."""
+    region = fleet.zones[0].rpartition("-")[0]
+    return [
+        storage.ELSEWHERE.error(
+            f"`{zone}` is not in {region}, where the machines are",
+            need.workload.at(f"storage.{index}.zones.{position}"),
+            f"the machines are in {', '.join(fleet.zones)}",
+            f"name zones of {region}, or set `place.regions` to `[{zone.rpartition('-')[0]}]`",
+        )
+        for index, entry in enumerate(need.workload.storage)
+        for position, zone in enumerate(entry.zones or ())
+        if zone.rpartition("-")[0] != region
+    ]
+
+
+def _impossible(need: Need, wanted: Store, narrowed: Narrowed[StorageService]) -> Diagnostic:
+    """Why no service can hold it, what would make the nearest one do, and which others do."""
+    last, pin = narrowed.nearest, wanted.pin
+    path = last.miss.path if wanted.pinned and getattr(wanted.pinned, last.miss.path or "purpose") else "service"
+    index = next((i for i, entry in enumerate(need.workload.storage) if entry.purpose == wanted.purpose), None)
+    helps = [last.miss.help]
+    if pin:
+        services = need.catalog.storage_services.values()
+        tiers = dict.fromkeys(_tier(one) for one in services if one.service == pin.service and one.tier != "dynamic")
+        if last.rule.id == "T001" and path == "tier":
+            helps = [f"its tiers are {', '.join(f'`{tier}`' for tier in tiers)}"]
+        if last.rule.id == "T015" and last.miss.path != "reserved_range":
+            able = dict.fromkeys(
+                _tier(one) for one in services if one.service == pin.service and _has(one, pin, last.miss.path)
+            )
+            helps += [f"set `tier` to {' or '.join(f'`{tier}`' for tier in able)}"] if able else []
+        is_answered = bool(last.miss.help) and (last.miss.path in VALUES or last.rule.id in ("T001", "T002"))
+        free = storage.narrow(need, replace(wanted, pinned=None))
+        other = storage.rank(wanted, free.kept)[0] if free.kept else None
+        if other and not is_answered and not any(f"`{other.service}`" in text for text in helps):
+            is_tier = other.service == pin.service
+            if not is_tier or other.tier != last.candidate.tier:
+                helps.append(
+                    f"`{'tier' if is_tier else 'service'}: {_tier(other) if is_tier else other.service}` would do"
+                )
+    what = f"no storage service can hold the {wanted.purpose}; the nearest is {_name(last.candidate)}"
+    if pin:
+        what = f"{_name(last.candidate)} cannot hold the {wanted.purpose}"
+    place = "data" if index is None else f"storage.{index}.{path}"
+    return last.rule.error(what, need.workload.at(place), last.miss.because, "; ".join(filter(None, helps)))
+
+
+class Followers(Struct, frozen=True):
+    """Purposes that lie on the data set's file system, and that file system for all of them."""
+
+    purposes: tuple[Purpose, ...]
+    together: Store
+    narrowed: Narrowed[StorageService]
+
+
+def _followers(
+    need: Need, wanted: dict[Purpose, Store], found: dict[Purpose, Narrowed[StorageService]]
+) -> Followers | None:
+    """Checkpoints and homes that nobody gave a service, where the data set takes a parallel file system that holds them too."""
+    data = wanted.get("dataset")
+    if data is None or data.is_read_only or not storage.rank(data, found["dataset"].kept)[0].is_parallel:
+        return None
+    follow = tuple(one for one in FOLLOWERS if one in wanted and wanted[one].pin is None)
+    if not follow:
+        return None
+    parts = [data, *(wanted[one] for one in follow)]
+    together = replace(
+        data,
+        content_gib=sum(one.wanted_gib for one in parts if one is not data) / store.FILE_SYSTEM_SHARE
+        + data.content_gib,
+        read_mib_s=sum(one.read_mib_s for one in parts),
+        write_mib_s=sum(one.write_mib_s for one in parts),
+        posix="full",
+    )
+    narrowed = storage.narrow(need, together)
+    if not narrowed.kept or not storage.rank(together, narrowed.kept)[0].is_parallel:
+        return None
+    return Followers(follow, together, narrowed)
+
+
+def _followed(wanted: Store, home: Decision[StorageChoice]) -> Decision[StorageChoice]:
+    """A folder on the data set's file system."""
+    choice = replace(
+        home.choice,
+        purpose=wanted.purpose,
+        mount=_mount(wanted),
+        shared_with="dataset",
+        source=None,
+        content_gib=wanted.content_gib,
+        usd_per_month=0.0,
+    )
+    why = f"{_content(wanted)}: a folder on the {home.choice.service.product} of the data set, paid for there"
+    return Decision(choice, (Reason(storage.TOGETHER.id, why),))
+
+
+def _stored(need: Need, wanted: Store, narrowed: Narrowed[StorageService]) -> Decision[StorageChoice]:
+    ranked = storage.rank(wanted, narrowed.kept)
+    best, pin, asked = ranked[0], wanted.pin, wanted.pinned
+    gib = store.capacity_gib(best, wanted)
+    month = store.usd_per_month(best, wanted)
+    _, write = store.attainable(best, wanted, gib)
+    data = need.workload.data
     choice = StorageChoice(
-        purpose=store.purpose,
+        purpose=wanted.purpose,
         service=best,
         capacity_gib=gib,
-        throughput_mib_s=storage.throughput_mib_s(best, store, gib),
-        iops=round(pinned.iops) if pinned and pinned.iops else None,
-        mount=pinned.mount if pinned and pinned.mount else f"/mnt/{store.purpose}",
-        clients=store.clients,
-        is_read_only=store.is_read_only,
-        source=need.workload.data.source if need.workload.data and store.purpose == "dataset" else None,
-        protocol=pinned.protocol if pinned else None,
-        reserved_range=pinned.reserved_range if pinned else None,
+        throughput_mib_s=store.throughput_mib_s(best, wanted, gib),
+        iops=store.bought_iops(best, wanted, gib),
+        mount=_mount(wanted),
+        clients=wanted.clients,
+        is_read_only=wanted.is_read_only,
+        source=data.source if data and wanted.purpose == "dataset" else None,
+        protocol=asked.protocol if asked else None,
+        reserved_range=asked.reserved_range if asked else None,
+        content_gib=wanted.content_gib,
+        write_mib_s=0.0 if math.isinf(write) else write,
+        file_bytes=wanted.file_bytes,
+        holds_containers=bool(asked and asked.docker_data),
         usd_per_month=month,
     )
-    text = f"{store.content_gib:,.0f} GiB for {store.clients} VM{'s' if store.clients > 1 else ''}"
-    if pinned and pinned.service:
-        why = Reason("T001", f"storage.service is `{pinned.service}`; {text}")
+    if pin:
+        why = [Reason("T001", f"storage.service is `{pin.service}`; {_content(wanted)}")]
     else:
-        price = f", {units.usd(month)} a month" if month is not None else ""
-        why = Reason(
-            storage.CHEAPEST.id,
-            f"{text}: the cheapest of {len(ranked)} service{'s' if len(ranked) > 1 else ''} that can do it{price}",
+        price = f", {units.usd(month)} a month" if month is not None else ", no price known"
+        rank = (
+            f"the cheapest of {len(ranked)} services that suit"
+            if len(ranked) > 1
+            else "the one service left that suits"
         )
+        why = [Reason(storage.CHEAPEST.id, f"{_content(wanted)}: {rank}{price}")]
     others = tuple(
-        Alternative(
-            f"{one.product} {one.tier}",
-            _monthly(storage.usd_per_month(one, store), storage.capacity_gib(one, store)),
-            storage.usd_per_hour(one, store),
-        )
-        for one in ranked[1:]
+        Alternative(_name(one), _figures(one, wanted), store.usd_per_hour(one, wanted)) for one in ranked[1:]
     )
-    return Decision(choice, (why,), narrowed.rejections(lambda one: f"{one.product} {one.tier}"), others)
+    return Decision(choice, tuple(why), _rejections(wanted, narrowed), others)
 
 
-def _monthly(month: float | None, gib: int) -> str:
+def _mount(wanted: Store) -> str:
+    return wanted.pinned.mount if wanted.pinned and wanted.pinned.mount else f"/mnt/{wanted.purpose}"
+
+
+def _content(wanted: Store) -> str:
+    return f"{wanted.content_gib:,.0f} GiB for {wanted.clients:,} VM{'s' if wanted.clients > 1 else ''}"
+
+
+def _has(service: StorageService, pin: Storage, field: str) -> bool:
+    """Whether a tier has the setting, and takes what is asked of it."""
+    return field in service.settings and (field != "protocol" or pin.protocol in service.protocols)
+
+
+def _tier(service: StorageService) -> str:
+    """The tier as the descriptor spells it."""
+    return service.tier.lower().replace("_", "-")
+
+
+def _name(service: StorageService) -> str:
+    return f"{service.product} {service.tier}"
+
+
+def _rejections(wanted: Store, narrowed: Narrowed[StorageService]) -> tuple[Rejection, ...]:
+    """What went, with what it would have given where that is worth knowing."""
+    return tuple(
+        Rejection(
+            _name(one.candidate),
+            one.rule.id,
+            one.miss.because if wanted.pin else f"{one.miss.because}; {_figures(one.candidate, wanted)}",
+        )
+        for one in narrowed.removed
+    )
+
+
+def _figures(service: StorageService, wanted: Store) -> str:
+    """Capacity, rate and price of what would be bought."""
+    gib = store.capacity_gib(service, wanted)
+    rate = store.throughput_mib_s(service, wanted, gib)
+    month = store.usd_per_month(service, wanted)
     price = f"{units.usd(month)} a month" if month is not None else "price unknown"
-    return f"{price} for {units.size(gib * units.GIB)}" if gib else price
+    parts = [units.size(gib * units.GIB) if gib else "", f"{rate:,.0f} MiB/s" if rate else "", price]
+    return ", ".join(part for part in parts if part)
 
 
-def load_seconds(fit: Fit, stores: Sequence[Decision[StorageChoice]]) -> float:
-    """Time to read the model on one machine, at the slower of the store's share and the machine's network."""
+def check_weights(
+    need: Need, fit: Fit, stores: Sequence[Decision[StorageChoice]], is_elastic: bool, diags: Diagnostics
+) -> None:
+    """An error where a fleet that grows would read large weights from the image or the container of each machine."""
+    run = need.workload.run
+    if need.workload.task != "serve" or not is_elastic or run is None or fit.weights_gib <= BAKED_GIB:
+        return
+    mounts = [one.choice.mount.rstrip("/") for one in stores]
+    weights = next((one.choice for one in stores if one.choice.purpose == "weights"), None)
+    for index, (flag, value) in enumerate(pairwise(run.command or ())):
+        is_path = flag.startswith("--model") and value.startswith("/")
+        if is_path and weights and not any(value == mount or value.startswith(f"{mount}/") for mount in mounts):
+            message = f"the weights are read from `{value}`, which is in the image or the container"
+            label = f"{fit.weights_gib:.3g} GiB in every machine that the autoscaler adds"
+            help = f"put them into the store for weights, and write `{weights.mount}/{value.rpartition('/')[2]}`"
+            diags.add(storage.BAKED.error(message, need.workload.at(f"run.command.{index + 1}"), label, help))
+
+
+def load_seconds(fit: Fit, stores: Sequence[Decision[StorageChoice]], limits: Mapping[str, DiskLimit]) -> float:
+    """Time to read the model on one machine, at the slowest of its share of the store, the disk's limit and its network."""
     weights = next((one.choice for one in stores if one.choice.purpose == "weights"), None)
     if weights is None or not fit.weights_gib:
         return 0.0
@@ -137,4 +315,11 @@ def load_seconds(fit: Fit, stores: Sequence[Decision[StorageChoice]]) -> float:
     store_mib_s = (
         weights.throughput_mib_s / max(weights.clients, 1) if weights.throughput_mib_s else sizing_of.OBJECT_READ_MIB_S
     )
-    return fit.weights_gib * 1024 / min(network_mib_s, store_mib_s)
+    limit = limits.get(weights.service.tier)
+    return fit.weights_gib * 1024 / min(network_mib_s, store_mib_s, (limit and limit.max_mib_s) or math.inf)
+
+
+def limits(need: Need, fit: Fit) -> dict[str, DiskLimit]:
+    """What each disk type asks of this machine."""
+    types = {one.tier for one in need.catalog.storage_services.values()}
+    return {type: limit for type in sorted(types) if (limit := need.catalog.disk_limit(fit.machine.type, type))}

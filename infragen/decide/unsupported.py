@@ -20,7 +20,7 @@ NOT_COMPILED = declare(
 
 def _unsupported(workload: Workload) -> Iterator[tuple[str, str, str]]:
     """Path, what is not done, and the way around."""
-    image, storage, capacity = workload.image, workload.storage, workload.capacity
+    image, capacity = workload.image, workload.capacity
     built = "build the image yourself and name it in `image.base`"
     if image.packages:
         yield "image.packages", "images are not built yet", built
@@ -36,23 +36,6 @@ def _unsupported(workload: Workload) -> Iterator[tuple[str, str, str]]:
             "a second version of the group is not written yet",
             "roll the image out to a second workload",
         )
-    for index, entry in enumerate(storage):
-        if entry.iops and entry.service == "filestore":
-            yield (
-                f"storage.{index}.iops",
-                "custom performance is not written yet",
-                "leave it out, and give `throughput`",
-            )
-        if entry.access_mode:
-            yield f"storage.{index}.access_mode", "the access mode follows from the purpose", "leave it out"
-        if entry.zones:
-            yield f"storage.{index}.zones", "zones of a store follow from the group", "use `place.zones`"
-        if entry.docker_data:
-            yield (
-                f"storage.{index}.docker_data",
-                "the container engine's data stays on the boot disk",
-                "make `machine.boot_disk_size` large enough",
-            )
     if capacity.wait_for:
         yield (
             "capacity.wait_for",

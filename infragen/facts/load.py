@@ -8,6 +8,7 @@ file and line; nothing is filled in silently.
 import csv
 import types
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from functools import cache, cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -154,6 +155,19 @@ class Catalog:
         return {
             (series, disk): rows[0][support] for (series, disk), rows in table.grouped("series", "disk_type").items()
         }
+
+    @cached_property
+    def disk_limits(self) -> tuple[model.DiskLimit, ...]:
+        """Limits of disk types on machine types, the special before the general."""
+        found = self.table("disk_limits").records(model.DiskLimit)
+        return tuple(sorted(found, key=lambda one: (-len(one.machines.replace("*", "")), one.machines)))
+
+    def disk_limit(self, machine_type: str, disk_type: str) -> model.DiskLimit | None:
+        """The limit of a disk type on a machine type, where the tables know one."""
+        found = (
+            one for one in self.disk_limits if one.disk_type == disk_type and fnmatchcase(machine_type, one.machines)
+        )
+        return next(found, None)
 
     @cached_property
     def image_families(self) -> tuple[model.ImageFamily, ...]:

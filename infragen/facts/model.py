@@ -221,6 +221,9 @@ class StorageService(Struct, frozen=True):
     posix: Literal["none", "basic", "full"]
     is_shared: bool  # many VMs at once
     is_writable_shared: bool  # ... and they may write
+    is_parallel: bool  # one file system over many servers
+    is_object: bool  # objects behind a file interface
+    is_cached: bool  # with a cache in the zone of the readers
     is_persistent: bool
     scope: Literal["zonal", "regional", "host"]
     latency: Literal["sub-ms", "ms", "tens-of-ms"]
@@ -234,22 +237,51 @@ class StorageService(Struct, frozen=True):
     fixed_read_mib_s: float | None
     fixed_write_mib_s: float | None
     max_read_mib_s: float | None
+    client_read_share: float | None  # of a client's network that its reads can fill ...
+    client_read_mib_s: float | None  # ... and the most that was measured
+    client_write_share: float | None
+    client_write_mib_s: float | None
     max_clients: int | None
     clients_per_gib: float | None
     settings: frozenset[str]  # fields of the descriptor's entry that it has
     protocols: tuple[str, ...]
+    range_prefix: int | None  # longest prefix of an address range reserved for it
     kms: bool  # takes a key of one's own
     is_provisioned: bool  # the rate is bought apart from the size, within these bounds:
     floor_mib_s: float | None
     floor_mib_s_per_gib: float | None
     floor_mib_s_per_client: float | None  # beyond 20 clients
     ceiling_mib_s_per_gib: float | None
+    free_mib_s: float | None  # rate that the price of the capacity includes
+    iops_step: int | None  # operations per second can be bought, in these steps and within these bounds:
+    min_iops: int | None
+    max_iops: int | None
+    iops_floor_per_gib: float | None
+    iops_ceiling_per_gib: float | None
+    free_iops: int | None  # that the price of the capacity includes
+    read_mib_s_per_iops: float | None  # rates that come with bought operations
+    write_mib_s_per_iops: float | None
+    clients_per_iops: float | None
     clients_by_gib: tuple[str, ...]  # ``GiB:clients``: up to that size, at most so many clients
     usd_per_gib_month: float | None
     usd_per_mib_s_month: float | None
+    usd_per_iops_month: float | None
+    unpriced: str | None  # part of the service whose price is not known
     price_region: str
     price_as_of: str
     price_confidence: str
+    confidence: str
+    sources: str
+
+
+class DiskLimit(Struct, frozen=True):
+    """What a disk type asks of the machine that it is attached to. ``machines``: a pattern of machine types."""
+
+    machines: str
+    disk_type: str
+    min_vcpus: int | None
+    max_mib_s: float | None  # of one machine
+    counts: tuple[int, ...]  # numbers of local partitions that may be attached
     confidence: str
     sources: str
 

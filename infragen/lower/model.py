@@ -167,12 +167,31 @@ class NetworkPart(Struct, frozen=True, kw_only=True):
 
 
 class Bucket(Named, frozen=True, kw_only=True):
-    """An object store. Hierarchical buckets rename folders in one step and cannot keep versions."""
+    """An object store. Hierarchical buckets rename folders in one step and cannot keep versions.
 
+    ``zone``: all its objects are in that zone, in the class made for it. ``cools``: objects that lie become cheaper to keep.
+    """
+
+    is_read_only: bool  # by the machines; people publish into it
     is_hierarchical: bool
     keeps_versions: bool
+    cools: bool
+    zone: Expression | None
     kms_key: str | None
     is_guarded: bool
+
+
+class Cache(Resource, frozen=True, kw_only=True):
+    """A cache of a bucket in a zone of its readers."""
+
+    bucket: Text
+    zone: Expression
+
+
+class SnapshotSchedule(Named, frozen=True, kw_only=True):
+    """Daily snapshots of disks."""
+
+    keep_days: int
 
 
 class FileShare(Named, frozen=True, kw_only=True):
@@ -218,14 +237,14 @@ class ScratchFileSystem(Named, frozen=True, kw_only=True):
 
 
 class Disk(Named, frozen=True, kw_only=True):
-    """A disk that many machines attach read-only, made from a snapshot."""
+    """A disk that many machines attach read-only, made from a snapshot; or (``snapshot`` can be null) filled in place."""
 
     disk_type: str
     size_gib: int
     zone: Expression
     snapshot: Expression
     throughput_mib_s: int | None
-    access_mode: str | None
+    access_mode: Expression | None
     kms_key: str | None
     is_guarded: bool
 
@@ -235,10 +254,12 @@ class StoragePart(Struct, frozen=True, kw_only=True):
 
     locals: tuple[Local, ...] = ()
     buckets: tuple[Bucket, ...] = ()
+    caches: tuple[Cache, ...] = ()
     shares: tuple[FileShare, ...] = ()
     parallel: tuple[ParallelFileSystem, ...] = ()
     scratch: tuple[ScratchFileSystem, ...] = ()
     disks: tuple[Disk, ...] = ()
+    schedules: tuple[SnapshotSchedule, ...] = ()
 
 
 # --- capacity --------------------------------------------------------------------------------------------------------
@@ -334,6 +355,7 @@ class MoreDisk(Struct, frozen=True, kw_only=True):
     throughput_mib_s: int | None = None
     is_read_only: bool = False
     auto_delete: bool = True
+    snapshots: Expression | None = None
     kms_key: str | None = None
     because: Because = ()
 
@@ -701,6 +723,7 @@ class Boot(Struct, frozen=True, kw_only=True):
 
     mounts: tuple[Mount, ...]
     local_ssd: str | None  # where the machine's local disks are mounted, as one volume
+    holds_containers: bool  # ... and the container engine keeps its data on it
     has_container: bool
     has_command: bool
     has_env: bool

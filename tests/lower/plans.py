@@ -300,6 +300,37 @@ def plain_program() -> Plan:
     return replace(plan, task="compute", serving=None, program=program, storage=())
 
 
+def plain_scratch() -> Plan:
+    """Ordinary machines with local disks for scratch, and nothing else."""
+    plan = _with(plain_program(), machine=machine("n2-standard-8", 4, local_ssd_count=2))
+    return replace(plan, storage=(store("scratch", "local-ssd", "/mnt/scratch", capacity_gib=750, is_read_only=False),))
+
+
+def containers_on_local_disks() -> Plan:
+    stores = (store("scratch", "local-ssd", "/mnt/scratch", is_read_only=False, holds_containers=True),)
+    return replace(attached(), storage=stores)
+
+
+def cached_bucket() -> Plan:
+    """Objects read through a cache in every zone."""
+    return replace(serve(), storage=(store("weights", "cloud-storage-cached", "/mnt/weights"),))
+
+
+def cached_source() -> Plan:
+    stores = (store("dataset", "cloud-storage-cached", "/mnt/dataset", source="gs://corpus/v2"),)
+    return replace(train(), storage=stores)
+
+
+def zonal_bucket() -> Plan:
+    return replace(train(), storage=(store("dataset", "cloud-storage-rapid", "/mnt/dataset", content_gib=2048),))
+
+
+def imported_weights() -> Plan:
+    """Weights on a parallel file system: mounted for reading, filled by the service."""
+    plan = _changed(_changed(serve(), "location", zones=("europe-west4-b",)), "group", scope="zonal", max_surge=1)
+    return replace(plan, storage=(store("weights", "lustre-1000", "/mnt/weights", capacity_gib=9000, content_gib=700),))
+
+
 def long_name() -> Plan:
     return replace(serve(), name="a-workload-whose-name-is-as-long-as-be40")
 
@@ -311,6 +342,7 @@ PLANS: dict[str, Callable[[], Plan]] = {
         flex_start, flex_start_bulk, flex_start_regional, rdma, bare_metal, attached, shared_vpc, existing_network,
         encrypted, encrypted_bucket, encrypted_parallel, shared_disk, shared_disk_regional, external, unexposed,
         unguarded, deprecated_file_system, dynamic_file_system, regional_share, image_at_plan, image_by_name,
-        plain_program, long_name,
+        plain_program, long_name, plain_scratch, containers_on_local_disks, cached_bucket, cached_source, zonal_bucket,
+        imported_weights,
     )
 }  # fmt: skip

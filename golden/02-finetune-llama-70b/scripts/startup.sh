@@ -68,7 +68,7 @@ mount_local_ssd() {
         || return 1
     fi
   fi
-  blkid "$volume" >/dev/null || mkfs.ext4 -q -F -m 0 -E lazy_itable_init=0,lazy_journal_init=0 "$volume" || return 1
+  blkid --probe "$volume" >/dev/null || mkfs.ext4 -q -F -m 0 -E lazy_itable_init=0,lazy_journal_init=0 "$volume" || return 1
   # Without the volume the folder stays closed: data must not fill the boot disk instead.
   mkdir -p "$target" && mount -o discard,defaults "$volume" "$target" && chmod 1777 "$target"
 }

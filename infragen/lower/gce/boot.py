@@ -67,6 +67,7 @@ def lower(context: Context, stores: tuple[Lowered, ...]) -> Boot:
     return Boot(
         mounts=tuple(one.mount for one in stores if one.mount),
         local_ssd=local_ssd_target(context),
+        holds_containers=any(one.choice.holds_containers for one in context.stores),
         has_container=bool(program and program.container),
         has_command=bool(program and program.command),
         has_env=bool(program and program.env),

@@ -9,6 +9,8 @@ from infragen.lower.knowledge import know
 PROJECT = "${CLOUDSDK_CORE_PROJECT}"  # set by the first step, and read by gcloud itself
 APPLY = ("terraform plan -out=tfplan", "terraform apply tfplan")
 OWN_VALUES = "own.auto.tfvars"
+OWN_BUCKET = "MY-BUCKET"
+PROJECT_NUMBER = 'PROJECT_NUMBER="$(gcloud projects describe "$CLOUDSDK_CORE_PROJECT" --format="value(projectNumber)")"'
 
 
 def apply_with(*values: tuple[str, str]) -> tuple[str, ...]:
@@ -41,9 +43,9 @@ def group(context: Context, verb: str, *flags: str) -> str:
     return " ".join(("gcloud compute instance-groups managed", verb, context.name(), where(context), *flags))
 
 
-def ssh(context: Context, machine: str, command: str) -> str:
-    """A command on a machine, through Identity-Aware Proxy."""
-    return f"gcloud compute ssh {machine} --zone={context.zones[0]} {TUNNEL} --command={shlex.quote(command)}"
+def ssh(context: Context, machine: str, command: str, zone: str = "") -> str:
+    """A command on a machine, through Identity-Aware Proxy; in the first zone unless another is named."""
+    return f"gcloud compute ssh {machine} --zone={zone or context.zones[0]} {TUNNEL} --command={shlex.quote(command)}"
 
 
 TUNNEL = "--tunnel-through-iap"

@@ -123,8 +123,7 @@ def _bucket_roles(context: Context, stores: tuple[Lowered, ...]) -> list[Member]
             mounted.add(bucket)
     for one in stores:
         if one.bucket:
-            is_read = one.bucket.keeps_versions
-            granted[one.bucket.name] = (one.bucket.get("name"), read if is_read else write)
+            granted[one.bucket.name] = (one.bucket.get("name"), read if one.bucket.is_read_only else write)
     for bucket in _buckets_to_read(context):
         if bucket not in mounted:
             granted[source_name(bucket)] = (bucket, read)

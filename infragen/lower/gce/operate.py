@@ -125,10 +125,11 @@ def _content_steps(context: Context, stores: tuple[Lowered, ...]) -> list[Step]:
     for one in stores:
         if one.disk:
             found += _version_steps(context, one.disk.name)
-        if one.bucket and one.bucket.keeps_versions:
+        if one.bucket and one.bucket.is_read_only:
             purpose = one.bucket.name
             command = f"gcloud storage cp --recursive ./{purpose}/* {bucket_url(context, purpose)}/"
-            text = "Machines read it when they boot. The bucket keeps the version before for 30 days."
+            kept = " The bucket keeps the version before for 30 days." if one.bucket.keeps_versions else ""
+            text = f"Machines read it when they boot.{kept}"
             found.append(Step(title=f"Publish new {purpose}", text=text, commands=(command,)))
     return found
 

@@ -3,27 +3,26 @@
 import shlex
 
 from infragen.decide.model import StorageChoice
-from infragen.lower.gce import capacity, iam, network, storage
+from infragen.lower.gce import capacity, iam, movein, network, storage
 from infragen.lower.gce.commands import (
     APPLY,
+    OWN_BUCKET,
     OWN_VALUES,
     PROJECT,
+    PROJECT_NUMBER,
     account,
     apply_with,
     bucket_url,
-    group,
     keep,
     let_read,
     ssh,
 )  # fmt: skip
 from infragen.lower.gce.context import Context
 from infragen.lower.gce.storage import Lowered, existing_bucket
-from infragen.lower.knowledge import know, store_kind
+from infragen.lower.knowledge import know
 from infragen.lower.model import Step
 
 APIS = "-target=google_project_service.main"
-OWN_BUCKET = "MY-BUCKET"
-FILE_SYSTEMS = frozenset({"nfs", "parallel", "scratch"})  # kinds whose content is copied by a machine that mounts them
 PEERED = frozenset({"parallel", "scratch"})
 
 
@@ -41,7 +40,7 @@ def steps(context: Context, stores: tuple[Lowered, ...]) -> tuple[Step, ...]:
         *_booking_steps(context),
         Step(title="Review and apply", text="", commands=APPLY),
         *_window_steps(context),
-        *_file_steps(context),
+        *movein.steps(context),
     )
 
 
@@ -149,21 +148,20 @@ def _key_steps(context: Context) -> list[Step]:
         return []
     agents = know("kms_agents")
     kinds = ["compute", *sorted(kind for kind in context.kinds if kind in agents)]
-    number = '"$(gcloud projects describe "$CLOUDSDK_CORE_PROJECT" --format="value(projectNumber)")"'
     grants = [
         f"gcloud kms keys add-iam-policy-binding {shlex.quote(key)} --role={know('roles', 'kms')}"
         f' --member="serviceAccount:{agents[kind].replace("PROJECT_NUMBER", "${PROJECT_NUMBER}")}"'
         for kind in kinds
     ]
     text = "Google's service agents encrypt with it; without these grants the first disk or bucket fails."
-    return [Step(title="Let the services use the key", text=text, commands=(f"PROJECT_NUMBER={number}", *grants))]
+    return [Step(title="Let the services use the key", text=text, commands=(PROJECT_NUMBER, *grants))]
 
 
 def _content_steps(context: Context, stores: tuple[Lowered, ...]) -> list[Step]:
     """Content that must be there before machines boot."""
     found = []
     for one in stores:
-        if one.bucket and one.bucket.keeps_versions:
+        if one.bucket and one.bucket.is_read_only:
             purpose = one.bucket.name
             commands = (
                 f"terraform apply -target={one.bucket.address} {APIS}",
@@ -175,6 +173,8 @@ def _content_steps(context: Context, stores: tuple[Lowered, ...]) -> list[Step]:
     for decision in context.stores:
         if decision.choice.purpose in shared:
             found.append(_snapshot_step(context, decision.choice, storage.FIRST_VERSION))
+            if storage.can_fill_in_place(decision.choice):
+                found.append(_in_place_step(context, decision.choice, storage.FIRST_VERSION))
     return found
 
 
@@ -183,27 +183,16 @@ def _snapshot_step(context: Context, choice: StorageChoice, version: str) -> Ste
     purpose, zone = choice.purpose, context.zones[0]
     prefix, loader = context.name(purpose, reserve=17), context.name(f"{purpose}-loader")
     bucket, _ = existing_bucket(choice.source)
-    source = (choice.source or f"gs://{OWN_BUCKET}/{purpose}").rstrip("/")
-    targets = [APIS, "-target=google_service_account.main"]
-    if context.network.creates:
-        targets += ["-target=google_compute_subnetwork.main", "-target=google_compute_firewall.iap_ssh"]
-    if bucket:
-        targets.append(f"-target=google_storage_bucket_iam_member.{iam.source_name(bucket)}")
     key = context.plan.kms_key
     disk_key, boot_key = (f" --kms-key={key}", f" --boot-disk-kms-key={key}") if key else ("", "")
     commands = (
-        "terraform apply " + " ".join(targets),
+        "terraform apply " + " ".join(_loader_targets(context, choice)),
         *(() if bucket else (let_read(context, OWN_BUCKET),)),
         f"gcloud compute disks create {loader} --zone={zone} --size={choice.capacity_gib}GB --type=pd-ssd{disk_key}",
         f"gcloud compute instances create {loader} --zone={zone} --subnet={_subnet(context)} --no-address"
         f' --service-account="{account(context)}" --scopes=cloud-platform'
         f" --disk=name={loader},device-name=content{boot_key}",
-        ssh(
-            context,
-            loader,
-            "sudo mkfs.ext4 -q /dev/disk/by-id/google-content && sudo mount /dev/disk/by-id/google-content /mnt"
-            f" && sudo gcloud storage rsync --recursive {shlex.quote(source)} /mnt && sudo umount /mnt",
-        ),
+        ssh(context, loader, _fill(choice)),
         f"gcloud compute instances delete {loader} --zone={zone} --quiet",
         f"gcloud compute snapshots create {prefix}-{version} --source-disk={loader} --source-disk-zone={zone}"
         f" --storage-location={context.plan.location.choice.region.name}",
@@ -212,8 +201,57 @@ def _snapshot_step(context: Context, choice: StorageChoice, version: str) -> Ste
     text = (
         "The shared disk is made from a snapshot: a machine that exists for an hour fills a disk, which becomes the"
         " snapshot. Network and account come first, for that machine lives in the one and acts as the other."
+        f" {movein.how_long(choice, movein.copy_seconds(context, choice))}"
     )
     return Step(title=f"Make the snapshot of the {purpose}", text=text, commands=commands)
+
+
+def _loader_targets(context: Context, choice: StorageChoice) -> list[str]:
+    """What the machine that fills a disk needs before it can be there."""
+    targets = [APIS, "-target=google_service_account.main"]
+    if context.network.creates:
+        targets += ["-target=google_compute_subnetwork.main", "-target=google_compute_firewall.iap_ssh"]
+    bucket, _ = existing_bucket(choice.source)
+    if bucket:
+        targets.append(f"-target=google_storage_bucket_iam_member.{iam.source_name(bucket)}")
+    return targets
+
+
+def _fill(choice: StorageChoice) -> str:
+    """On the machine that fills a disk: a file system, the content, and everything written out."""
+    source = (choice.source or f"gs://{OWN_BUCKET}/{choice.purpose}").rstrip("/")
+    return (
+        "sudo mkfs.ext4 -q /dev/disk/by-id/google-content && sudo mount /dev/disk/by-id/google-content /mnt"
+        f" && sudo gcloud storage rsync --recursive {shlex.quote(source)} /mnt && sudo umount /mnt"
+    )
+
+
+def _in_place_step(context: Context, choice: StorageChoice, version: str) -> Step:
+    """The other way in: the shared disk itself, with one writer in the first apply and many readers from the second on."""
+    purpose, zones = choice.purpose, context.zones
+    loader = context.name(f"{purpose}-loader")
+    disk = f"{context.name(purpose, reserve=17)}-{version}"
+    listed = (f"{purpose}_filled_in_place", f'["{version}"]')
+    filling = (f"{purpose}_filling", f'["{version}"]')
+    targets = " ".join([*_loader_targets(context, choice), f"-target=google_compute_disk.{purpose}"])
+    given = " ".join(f"-var='{name}={value}'" for name, value in (listed, filling))
+    bucket, _ = existing_bucket(choice.source)
+    commands = [f"terraform apply {given} {targets}", *(() if bucket else (let_read(context, OWN_BUCKET),))]
+    for zone in zones if context.is_regional else zones[:1]:
+        commands += [
+            f"gcloud compute instances create {loader} --zone={zone} --subnet={_subnet(context)} --no-address"
+            f' --service-account="{account(context)}" --scopes=cloud-platform'
+            f" --disk=name={disk},device-name=content",
+            ssh(context, loader, _fill(choice), zone),
+            f"gcloud compute instances delete {loader} --zone={zone} --quiet",
+        ]
+    commands.append(f"terraform apply -var='{listed[0]}={listed[1]}' {targets}")
+    text = (
+        "Instead of the snapshot: nothing to keep and nothing to copy twice, but two applies. The first makes the disk empty with"
+        " one writer; a machine fills it and goes; the second opens it to many readers, and no one can ever write to it again."
+        f" {keep(f'{listed[0]} = {listed[1]}')}"
+    )
+    return Step(title=f"Or fill the disk of the {purpose} in place", text=text, commands=tuple(commands))
 
 
 def _subnet(context: Context) -> str:
@@ -298,26 +336,3 @@ def _window_steps(context: Context) -> list[Step]:
         ),
         Step(title="Start the machines", text=start, commands=apply_with(("machines", str(size)))),
     ]
-
-
-def _file_steps(context: Context) -> list[Step]:
-    """Content that is copied once machines are there to copy it."""
-    found = []
-    for decision in context.stores:
-        choice = decision.choice
-        if store_kind(choice.service.service) not in FILE_SYSTEMS or choice.purpose not in ("dataset", "weights"):
-            continue
-        source = choice.source or (context.plan.data_source if choice.purpose == "dataset" else None)
-        copy = f"sudo gcloud storage rsync --recursive {shlex.quote(source or f'gs://{OWN_BUCKET}/MY-FOLDER')} {choice.mount}"
-        text = (
-            "From one of the machines, which copies as the account of all machines. The store exists only from the apply on,"
-            " and the machines with it: until the data is there, the program finds an empty folder. Have it fail on that, and it"
-            " is started again every 10 s until the copy is done."
-        )
-        commands = (
-            *(() if source else (let_read(context, OWN_BUCKET),)),
-            group(context, "list-instances"),
-            ssh(context, "MACHINE", copy),
-        )
-        found.append(Step(title=f"Fill the store for {choice.purpose}", text=text, commands=commands))
-    return found

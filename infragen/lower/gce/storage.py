@@ -14,6 +14,7 @@ from infragen.lower.hcl import Expression, join
 from infragen.lower.knowledge import know, store_kind
 from infragen.lower.model import (
     Bucket,
+    Cache,
     Disk,
     FileShare,
     Local,
@@ -21,7 +22,9 @@ from infragen.lower.model import (
     Mount,
     ParallelFileSystem,
     ScratchFileSystem,
+    SnapshotSchedule,
     StoragePart,
+    Text,
     Variable,
 )  # fmt: skip
 
@@ -35,6 +38,8 @@ class Lowered(Struct, frozen=True):
     """One store: the resources it takes, the disks of the template, and its mount."""
 
     bucket: Bucket | None = None
+    cache: Cache | None = None
+    schedule: SnapshotSchedule | None = None
     share: FileShare | None = None
     parallel: ParallelFileSystem | None = None
     scratch: ScratchFileSystem | None = None
@@ -106,10 +111,12 @@ def part(stores: tuple[Lowered, ...]) -> StoragePart | None:
     found = StoragePart(
         locals=tuple(one.local for one in stores if one.local),
         buckets=tuple(one.bucket for one in stores if one.bucket),
+        caches=tuple(one.cache for one in stores if one.cache),
         shares=tuple(one.share for one in stores if one.share),
         parallel=tuple(one.parallel for one in stores if one.parallel),
         scratch=tuple(one.scratch for one in stores if one.scratch),
         disks=tuple(one.disk for one in stores if one.disk),
+        schedules=tuple(one.schedule for one in stores if one.schedule),
     )
     return found if found != StoragePart() else None
 
@@ -150,17 +157,40 @@ def _bucket(context: Context, decision: Decision[StorageChoice]) -> Lowered:
         name, folder = existing_bucket(choice.source)
         if folder:
             options.append(f"only-dir={field(folder)}")
-        return Lowered(mount=Mount(kind="bucket", source=name, target=choice.mount, options=",".join(options)))
+        mount = Mount(kind="bucket", source=name, target=choice.mount, options=",".join(options))
+        return Lowered(cache=_cache(context, choice, name), mount=mount)
     common = _common(context, decision, BUCKET)
     reserve = know("project_id_max") + 1
+    is_zonal = choice.service.scope == "zonal"
     bucket = Bucket(
         **(common | {"cloud_name": join(PROJECT, "-" + context.name(choice.purpose, BUCKET, reserve))}),
-        is_hierarchical=not choice.is_read_only,
-        keeps_versions=choice.is_read_only,
+        is_read_only=choice.is_read_only,
+        is_hierarchical=is_zonal or not choice.is_read_only,
+        keeps_versions=choice.is_read_only and not is_zonal,
+        cools=context.plan.task == "data-prep" and not is_zonal,
+        zone=context.zone if is_zonal else None,
         kms_key=context.plan.kms_key,
     )
     mount = Mount(kind="bucket", source=bucket.get("name"), target=choice.mount, options=",".join(options))
-    return Lowered(bucket=bucket, mount=mount)
+    return Lowered(bucket=bucket, cache=_cache(context, choice, bucket.get("name")), mount=mount)
+
+
+def _cache(context: Context, choice: StorageChoice, bucket: Text) -> Cache | None:
+    """A cache in every zone of the machines, for a store that reads through one."""
+    if not choice.service.is_cached:
+        return None
+    zones = Expression("toset(var.zones)") if context.is_regional else None
+    return Cache(
+        type="google_storage_anywhere_cache",
+        name=names.local(choice.purpose),
+        because=comment(
+            "Rapid Cache: machines read from their own zone. Making one takes up to an hour, and is paid for by size."
+        ),
+        for_each=zones,
+        bucket=bucket,
+        zone=Expression("each.value") if zones else context.zone,
+        depends_on=APIS_READY,
+    )
 
 
 def _location(context: Context, service: StorageService) -> Expression:
@@ -187,7 +217,8 @@ def _share(context: Context, decision: Decision[StorageChoice]) -> Lowered:
     )
     address = share.get("networks[0].ip_addresses[0]")
     version = "vers=4.1" if choice.protocol == "nfs-v4.1" else "vers=3"
-    options = f"{version},hard,timeo=600,retrans=3,nconnect={7 if choice.capacity_gib >= 10240 else 2}"
+    access = "ro," if choice.is_read_only else ""
+    options = f"{access}{version},hard,timeo=600,retrans=3,nconnect={7 if choice.capacity_gib >= 10240 else 2}"
     source = join(address, f":/{share.share}")
     return Lowered(share=share, mount=Mount(kind="nfs", source=source, target=choice.mount, options=options))
 
@@ -206,7 +237,9 @@ def _parallel(context: Context, decision: Decision[StorageChoice]) -> Lowered:
         kms_key=context.plan.kms_key,
         description=f"{choice.purpose} of {context.plan.name}",
     )
-    return Lowered(parallel=system, mount=Mount(kind="parallel", source=system.get("mount_point"), target=choice.mount))
+    options = "ro" if choice.is_read_only else "rw"
+    mount = Mount(kind="parallel", source=system.get("mount_point"), target=choice.mount, options=options)
+    return Lowered(parallel=system, mount=mount)
 
 
 def _scratch(context: Context, decision: Decision[StorageChoice]) -> Lowered:
@@ -247,14 +280,15 @@ def _shared_disk(context: Context, decision: Decision[StorageChoice]) -> Lowered
         key, local, each, zone = Expression("each.key"), None, versions, context.zone
         instance = version
     service = choice.service
+    fills = can_fill_in_place(choice)
     disk = Disk(
         **(common | {"cloud_name": join(prefix, "-", key), "for_each": each}),
         disk_type=service.tier,
         size_gib=choice.capacity_gib,
         zone=zone,
-        snapshot=join("projects/", PROJECT, f"/global/snapshots/{prefix}-", key),
+        snapshot=_seed(join("projects/", PROJECT, f"/global/snapshots/{prefix}-", key), purpose, key, fills),
         throughput_mib_s=round(choice.throughput_mib_s) if service.is_provisioned and choice.throughput_mib_s else None,
-        access_mode="READ_ONLY_MANY" if service.tier in know("disks", "read_only_many") else None,
+        access_mode=_access_mode(purpose, key) if fills else None,
         kms_key=context.plan.kms_key,
     )
     attached = MoreDisk(
@@ -265,12 +299,45 @@ def _shared_disk(context: Context, decision: Decision[StorageChoice]) -> Lowered
         because=comment("Shared by all machines: attached by name, read-only, and never deleted with a machine."),
     )
     mount = Mount(kind="disk", source=purpose, target=choice.mount)
-    return Lowered(
-        disk=disk, attached=attached, local=local, mount=mount, variables=_version_variables(purpose, prefix)
+    variables = _version_variables(purpose, prefix) + (_filling_variables(purpose) if fills else ())
+    return Lowered(disk=disk, attached=attached, local=local, mount=mount, variables=variables)
+
+
+def can_fill_in_place(choice: StorageChoice) -> bool:
+    """Whether the shared disk can be created empty, filled by one machine, and then be opened to many."""
+    return choice.service.tier in know("disks", "read_only_many")
+
+
+def _seed(snapshot: Expression, purpose: str, key: Expression, fills: bool) -> Expression:
+    """The snapshot that a version is made from; null for one that is filled in place."""
+    if not fills:
+        return snapshot
+    return Expression(f"contains(var.{purpose}_filled_in_place, {key.text}) ? null : {snapshot.text}")
+
+
+def _access_mode(purpose: str, key: Expression) -> Expression:
+    """One writer while a version is filled; many readers, for good, after that."""
+    return Expression(f'contains(var.{purpose}_filling, {key.text}) ? "READ_WRITE_SINGLE" : "READ_ONLY_MANY"')
+
+
+def _filling_variables(purpose: str) -> tuple[Variable, ...]:
+    return (
+        Variable(
+            name=f"{purpose}_filled_in_place",
+            type="set(string)",
+            description=f"Versions of the {purpose} whose disk is made empty and filled by a machine; never take one out again.",
+            default=[],
+        ),
+        Variable(
+            name=f"{purpose}_filling",
+            type="set(string)",
+            description=f"Versions of the {purpose} that are being filled now: their disk has one writer. None of them is mounted yet.",
+            default=[],
+        ),
     )
 
 
-def _version_variables(purpose: str, prefix: str) -> tuple[Variable, Variable]:
+def _version_variables(purpose: str, prefix: str) -> tuple[Variable, ...]:
     return (
         Variable(
             name=f"{purpose}_version",
@@ -300,13 +367,28 @@ def _own_disk(context: Context, decision: Decision[StorageChoice]) -> Lowered:
     text = "kept when its machine is deleted; remove it by hand" if keeps else "goes with its machine"
     if choice.purpose in context.group.stateful_stores:
         text = "the group keeps it when the machine is replaced"
+    schedule = _schedule(context, choice) if keeps or choice.purpose in context.group.stateful_stores else None
     attached = MoreDisk(
         device_name=choice.purpose,
         disk_type=service.tier,
         size_gib=choice.capacity_gib,
-        iops=choice.iops if service.tier in know("disks", "iops") else None,
+        iops=choice.iops,
+        throughput_mib_s=round(choice.throughput_mib_s) if service.is_provisioned else None,
         auto_delete=not keeps,
+        snapshots=schedule.get() if schedule else None,
         kms_key=context.plan.kms_key,
         because=(*because(decision.because), *comment(f"A disk of each machine's own: {text}.")),
     )
-    return Lowered(attached=attached, mount=Mount(kind="attached", source=choice.purpose, target=choice.mount))
+    return Lowered(
+        schedule=schedule, attached=attached, mount=Mount(kind="attached", source=choice.purpose, target=choice.mount)
+    )
+
+
+def _schedule(context: Context, choice: StorageChoice) -> SnapshotSchedule:
+    return SnapshotSchedule(
+        type="google_compute_resource_policy",
+        name=names.local(f"{choice.purpose}-snapshots"),
+        cloud_name=context.name(f"{choice.purpose}-snapshots"),
+        keep_days=know("disks", "keep_snapshots_days"),
+        depends_on=APIS_READY,
+    )
