@@ -11,6 +11,8 @@ from infragen import emit, lower
 from infragen.diagnostics import Diagnostics
 from tests.examples import EXAMPLES, ROOT, TEMPLATES, compiled
 from tests.lower.plans import PLANS
+from tests.test_cases import CASES
+from tests.test_cases import compiled as case_compiled
 
 SKIPS = yaml.safe_load((Path(__file__).parent / "checkov_skips.yaml").read_text(encoding="utf-8"))
 PROGRAM = ROOT / ".venv-checkov" / "bin" / "checkov"
@@ -18,10 +20,11 @@ PROGRAM = ROOT / ".venv-checkov" / "bin" / "checkov"
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory):
-    """Checkov over all outputs at once, of the examples and of the plans by hand: starting it costs more than the checks."""
+    """Checkov over all outputs at once, of examples, cases and plans by hand: starting it costs more than the checks."""
     folder = tmp_path_factory.mktemp("checkov")
     outputs = {example: compiled(example).files for example in EXAMPLES}
     outputs |= {name: emit.run(lower.run(plan()), TEMPLATES, Diagnostics()) for name, plan in PLANS.items()}
+    outputs |= {f"case-{case}": case_compiled(case).files for case in CASES}
     for name, files in outputs.items():
         for path, text in files.items():
             target = folder / name / path
