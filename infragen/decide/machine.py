@@ -5,6 +5,8 @@ import math
 from collections.abc import Iterator
 from functools import lru_cache
 
+from msgspec.structs import replace
+
 from infragen.decide.need import ACCELERATED_TASKS, Machine, Need
 from infragen.decide.rule import Miss, rule
 from infragen.diagnostics import Diagnostics, declare
@@ -35,9 +37,25 @@ NOT_OFFERED = declare(
 
 
 @lru_cache(maxsize=4)
-def machines(catalog: Catalog) -> tuple[Machine, ...]:
-    """Every machine by name: each type as it is; for attached accelerators, one per general-purpose type that takes them."""
-    return tuple(sorted(_machines(catalog), key=lambda machine: machine.label))
+def machines(catalog: Catalog, named: str | None = None) -> tuple[Machine, ...]:
+    """Every machine by name: each type as it is; for attached accelerators, one per general-purpose type that takes them.
+
+    ``named``: a general-purpose type that is a candidate because the descriptor names it, beside those of the table.
+    """
+    found = [*_machines(catalog), *(_general(catalog, named) if named else ())]
+    return tuple(sorted(found, key=lambda machine: machine.label))
+
+
+def _general(catalog: Catalog, named: str) -> Iterator[Machine]:
+    """A general-purpose type that the table has no row for: disks, wires and models of sale are those of its series."""
+    host = catalog.host_machines.get(named)
+    if host is None or named in catalog.machines:
+        return
+    rows = [row for row in catalog.machines.values() if row.series == host.series and not row.has_accelerator]
+    if rows:
+        record = min(rows, key=lambda row: abs(math.log(row.vcpus / host.vcpus)))
+        own = replace(record, name=host.name, vcpus=host.vcpus, memory_gib=host.memory_gib, network_gbps=None)
+        yield Machine(own, None, catalog.fabrics[record.fabric], host)
 
 
 def _machines(catalog: Catalog) -> Iterator[Machine]:
@@ -246,7 +264,7 @@ RULES = (
 def check_names(need: Need, diags: Diagnostics) -> None:
     """Errors for machine types, accelerators and series that do not exist, with what was probably meant."""
     asked, catalog, at = need.workload.machine, need.catalog, need.workload.at
-    types = {machine.type for machine in machines(catalog)} | set(catalog.machines)
+    types = {machine.type for machine in machines(catalog, asked.type)} | set(catalog.machines)
     if asked.type and asked.type not in types:
         diags.add(
             UNKNOWN_MACHINE.error(

@@ -230,6 +230,7 @@ class ServingChoice(Struct, frozen=True):
     health_path: str
     timeout_s: int  # longest answer, streaming included
     drain_s: int
+    domain: str | None = None  # DNS name of an external service; None: given to Terraform
 
 
 class ObserveChoice(Struct, frozen=True):

@@ -46,7 +46,12 @@ def sites(catalog: Catalog, machine: Machine) -> tuple[Site, ...]:
             region = zone.rpartition("-")[0]
             if region in zones and zone not in zones[region]:
                 zones[region].append(zone)
-    if machine.host and machine.host.zones:
+    if machine.host and machine.host.zones and machine.accelerator is None:
+        zones = {}
+        for zone in machine.host.zones:
+            zones.setdefault(zone.rpartition("-")[0], []).append(zone)
+        zones = {region: found for region, found in zones.items() if region in catalog.regions}
+    elif machine.host and machine.host.zones:
         hosted = set(machine.host.zones)
         zones = {region: [zone for zone in found if zone in hosted] for region, found in zones.items()}
     return tuple(Site(catalog.regions[region], tuple(sorted(zones[region]))) for region in sorted(zones))

@@ -136,7 +136,7 @@ def run(workload: Workload, catalog: Catalog, today: datetime, diags: Diagnostic
     unsupported.check(need, diags)
     diags.raise_if_errors()
 
-    fits = sizing_of.narrow(need, candidates(machine.machines(catalog)).by(machine.RULES, need))
+    fits = sizing_of.narrow(need, candidates(machine.machines(catalog, workload.machine.type)).by(machine.RULES, need))
     _explain_empty(need, fits, diags)
     joined, options, sites = _join(need, fits.kept)
     if not joined:
@@ -353,7 +353,8 @@ def _serving(need: Need, fit: Fit) -> ServingChoice | None:
     if fit.ttft_ms and fit.tpot_ms and workload.serve.output_tokens:
         answer_s = (fit.ttft_ms.high + workload.serve.output_tokens * fit.tpot_ms.high) / 1000
     timeout = 60 * math.ceil(LONGEST_ANSWER_FACTOR * answer_s / 60)
-    return ServingChoice(workload.serve.expose, port, health, timeout, min(3600, max(DRAIN_S, timeout)))
+    drain = min(3600, max(DRAIN_S, timeout))
+    return ServingChoice(workload.serve.expose, port, health, timeout, drain, workload.serve.domain)
 
 
 def _network(

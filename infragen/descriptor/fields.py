@@ -60,6 +60,7 @@ FORMS: dict[str, Form] = {
         "`projects/OWNER/reservations/NAME`",
         "q1-block",
     ),
+    r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$": Form("a DNS name", "chat.example.com"),
     r"^[0-9A-F]{6}-[0-9A-F]{6}-[0-9A-F]{6}$": Form("the id of a billing account", "01ABCD-23EF45-678901"),
     r"^[^@\s]+@[^@\s]+\.[^@\s]+$": Form("an e-mail address", "ops@example.com"),
     r"^[A-Za-z0-9._/-]+$": Form("letters, digits, `.`, `_`, `-` and `/`", "stacks/chat"),

@@ -163,3 +163,15 @@ def unread_metrics(w: Workload) -> Iterator[Finding]:
     """
     if w.observe.metrics is not None and (w.run is None or not (w.run.container or w.run.command)):
         yield Finding("observe.metrics", "`metrics` belongs to no program", "nothing is run", "add `run`, or remove it")
+
+
+@check("D076", "domain-without-door", FORMAT)
+def domain_without_door(w: Workload) -> Iterator[Finding]:
+    """A domain is for a service that the internet reaches.
+
+    Why: the certificate is issued for an external load balancer; without one nobody would obey the name.
+    Example: `serve: {expose: internal, domain: chat.example.com}`.
+    """
+    if w.serve and w.serve.domain is not None and w.serve.expose != "external":
+        help = "write `expose: external`, or remove `domain`"
+        yield Finding("serve.domain", "`domain` belongs to an external service", f"`{w.serve.expose}`", help)

@@ -92,6 +92,7 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Tokens = Annotated[int, Field(ge=1, le=100_000_000)]
 Quantity = Annotated[float, Field(gt=0, le=1e18, allow_inf_nan=False)]
 SUBSCRIPTION = r"^[A-Za-z][-A-Za-z0-9._~+%]{2,254}$"
+DOMAIN = r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$"
 METRIC = r"^[a-z][-a-z0-9.]*\.[a-z]+(/[A-Za-z0-9_.-]+)+$"
 CIDR = Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$")]
 
@@ -180,6 +181,9 @@ class Serve(Section):
     replicas: Replicas | None = Field(None, description="bounds for the number of replicas")
     expose: Literal["none", "internal", "external"] = Field(
         "internal", description="who can reach it: nobody but the VPC's VMs, the VPC through a load balancer, everybody"
+    )
+    domain: Annotated[str, StringConstraints(pattern=DOMAIN, max_length=253)] | None = Field(
+        None, description="DNS name of an external service, for its certificate; else a Terraform variable"
     )
     model_updates: Literal["never", "weekly", "daily"] = Field(
         "never", description="how often new weights are published"

@@ -541,6 +541,9 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     certificate: Named | None
     ssl_policy: Named | None
     security_policy: Named | None
+    redirect: (
+        tuple[Named, Named, Named] | None
+    )  # URL map, proxy and rule that send plain requests to the encrypted door
     region: Expression | None
     scheme: str
     network: Expression | None

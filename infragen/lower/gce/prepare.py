@@ -60,7 +60,7 @@ def _sign_in_step(context: Context) -> Step:
 
 
 def _domain_steps(context: Context) -> list[Step]:
-    if not context.plan.serving or context.plan.serving.expose != "external":
+    if not context.plan.serving or context.plan.serving.expose != "external" or context.plan.serving.domain:
         return []
     text = (
         "The certificate is issued for this name, once its A record points at the output `address`. Every plan needs it:"
