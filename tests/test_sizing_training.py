@@ -171,7 +171,10 @@ def test_an_offloaded_optimizer_lives_in_host_memory() -> None:
 def test_long_sequences_are_split_over_devices() -> None:
     found = fitted("Llama-3.1-8B", "a3-highgpu-8g", 2, sequence_length=131_072)
     assert found.context_parallel > 1 or found.tensor_parallel > 1
-    assert isinstance(size("GPT2-xl", "a3-highgpu-8g", sequence_length=4096), Shortfall)
+    assert isinstance(size("GPT2-xl", "a3-highgpu-8g", sequence_length=4096, is_finetune=True), Shortfall)
+    assert "trained anew on 4,096 tokens" in " ".join(
+        fitted("GPT2-xl", "a3-highgpu-8g", sequence_length=4096).assumptions
+    )
 
 
 def test_checkpoints_hold_weights_and_optimizer() -> None:

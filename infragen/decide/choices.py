@@ -75,6 +75,7 @@ def machine(
     record = box.record
     why = list(sizing_of.reasons(need, fit))
     why += _ranked(best, ranked, need.workload.place.optimise)
+    why += filter(None, (sizing_of.fewer(need, fit),))
     why += _next_smaller(best, fits)
     others = best_by(ranked, "machine", box.label)
     choice = MachineChoice(
@@ -103,7 +104,7 @@ def machine(
         tuple(why),
         fits.rejections(lambda one: one.machine.label),
         tuple(alternative(_machines(one, best), one, best, f"machine.type={one.fit.machine.type}") for one in others),
-        sizing_of.would_change(need, fit),
+        sizing_of.would_change(need, fit, fits),
         alternative(_machines(best, best), best, best, ""),
     )
 
@@ -127,22 +128,31 @@ def _ranked(best: Candidate, ranked: list[Candidate], optimise: str) -> list[Rea
 
 
 def _next_smaller(best: Candidate, fits: Narrowed[Fit]) -> list[Reason]:
-    """The largest machine with fewer of the same accelerators that will not do, and why: proof that less is not enough."""
-    record = best.fit.machine.record
-    smaller = [
-        one
-        for one in fits.removed
-        if one.candidate.machine.record.accelerator == record.accelerator is not None
-        and one.candidate.machine.record.accelerators < record.accelerators
-        and one.rule.id.startswith("S")
-    ]
+    """The next smaller machine that will not do, and why: proof that less is not enough.
+
+    The largest with fewer of the same accelerators; else the one with the most accelerator memory below the choice's.
+    """
+    chosen = best.fit.machine
+    if chosen.accelerator is None:
+        return []
+    refused = [one for one in fits.removed if one.rule.id.startswith("S") and one.candidate.machine.accelerator]
+    same = [one for one in refused if one.candidate.machine.record.accelerator == chosen.record.accelerator]
+    smaller = [one for one in same if one.candidate.machine.record.accelerators < chosen.record.accelerators]
+    smaller = smaller or [one for one in refused if _device_gib(one.candidate) < _device_gib(best.fit)]
     if not smaller:
         return []
     next_one = max(
-        smaller, key=lambda one: (one.candidate.machine.record.accelerators, one.candidate.machine.memory_gib)
+        smaller,
+        key=lambda one: (_device_gib(one.candidate), one.candidate.machine.memory_gib, one.candidate.machine.label),
     )
     text = f"the next smaller, {next_one.candidate.machine.label}, will not do: {next_one.miss.because}"
     return [Reason(next_one.rule.id, text)]
+
+
+def _device_gib(fit: Fit) -> float:
+    """Accelerator memory of one machine."""
+    chip = fit.machine.accelerator
+    return fit.machine.record.accelerators * chip.memory_gib if chip else 0.0
 
 
 def _boot_disk_type(need: Need, types: tuple[str, ...]) -> str:

@@ -133,6 +133,12 @@ def decide(need: Need, boot: Boot, diags: Diagnostics) -> Decision[ImageChoice]:
     if asked.base and (asked.base.family or asked.base.name):
         return _given(need, boot, diags)
     narrowed = candidates(_families(need)).by(RULES, boot)
+    if not narrowed.kept:
+        last = narrowed.nearest
+        message = f"no public image boots `{machine.label}` for this; the nearest is `{last.candidate.family}`"
+        help = "build an image that has what is missing, and name it in `image.base`"
+        diags.add(last.rule.error(message, need.workload.at("image"), last.miss.because, help))
+        diags.raise_if_errors()
     best = min(narrowed.kept, key=lambda family: (family.has_driver and machine.accelerator is None, family.preference))
     choice = ImageChoice(
         project=best.project, family=best.family, name=None, rollout=asked.rollout or "family-at-boot",

@@ -50,12 +50,12 @@ RANK_SMALLEST = declare(
     """Among jobs that cost about the same, take the one with the fewest accelerators.
 
     Why: the hours come from a model of reality; a difference of a quarter is within its error, and a smaller machine is
-    easier to get, to fill and to keep.
+    easier to get, to fill and to keep. So is a difference of 10 USD.
     Example: 17 hours on one accelerator for 14.50 USD win over one hour on sixteen for 13.70 USD.
     """,
     source="design decision",
 )
-CLOSE = 1.25  # times the cheapest job, K004
+CLOSE, CLOSE_USD = 1.25, 10.0  # times the cheapest job, or above it, K004
 RANKS = {"cost": RANK_COST, "carbon": RANK_CARBON, "balanced": RANK_BALANCED}
 
 
@@ -135,8 +135,10 @@ def _key(candidates: Sequence[Candidate], optimise: str) -> Callable[[Candidate]
     least_usd = min((one.usd for one in candidates if one.usd), default=1.0)
     least_kg = min((one.kg for one in candidates if one.kg), default=1.0)
 
+    close = max(CLOSE * least_usd, least_usd + CLOSE_USD)
+
     def key(one: Candidate) -> tuple[object, ...]:
-        is_close = one.fit.train_hours is not None and one.usd is not None and one.usd <= CLOSE * least_usd
+        is_close = one.fit.train_hours is not None and one.usd is not None and one.usd <= close
         cost = (one.usd is None, not is_close, one.accelerators if is_close else 0.0, one.usd or 0.0)
         carbon = (one.kg is None, one.kg or 0.0)
         both = (one.usd is None or one.kg is None, (one.usd or 0.0) / least_usd + (one.kg or 0.0) / least_kg)

@@ -4,10 +4,13 @@ The engine (``decide/sizing``) knows formulas and nothing of descriptors' errors
 its answers into fits, removals and reasons.
 """
 
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import takewhile
 
 from msgspec.structs import replace
 
+from infragen import units
 from infragen.decide import machine
 from infragen.decide.fit import Fit
 from infragen.decide.model import Reason
@@ -20,9 +23,10 @@ from infragen.decide.sizing.names import find, find_base
 from infragen.decide.sizing.node import Constraint, Node, Shortfall, node_of
 from infragen.decide.sizing.serving import ServeNeed, ServingFit, size_serving
 from infragen.decide.sizing.shape import ModelShape, ShapeError, from_card, from_numbers, overridden
-from infragen.decide.sizing.training import TrainingFit, TrainNeed, size_training
+from infragen.decide.sizing.traffic import traffic_of
+from infragen.decide.sizing.training import TrainingFit, TrainNeed, ladder, size_training
 from infragen.descriptor.model import Machine as MachineSection
-from infragen.descriptor.model import Workload
+from infragen.descriptor.model import Model, Serve, Train, Workload
 from infragen.diagnostics import Diagnostics, Rule, declare
 from infragen.facts.load import Catalog
 from infragen.facts.model import ModelCard
@@ -32,6 +36,8 @@ HOST_RESERVE_GIB = 4.0  # operating system and program beside the weights that p
 LOAD_BUDGET_S = 300.0  # a machine that joins should have read the model by then
 READ_SHARE = 0.5  # of the machine's network that one stream of reading gets
 OBJECT_READ_MIB_S = 1000.0  # per machine from object storage with parallel ranges, when nothing else limits
+SIXTEEN_OR_MORE_BITS = frozenset({"bf16", "fp16", "fp32"})
+LIGHTER_METHOD = {"full": "lora", "lora": "qlora"}
 SIZING = "docs/calibration.md"
 
 MODEL_UNKNOWN = declare(
@@ -311,9 +317,9 @@ def asked_of(need: Need) -> ServeNeed | TrainNeed | None:
     return None
 
 
-def fit(need: Need, asked: ServeNeed | TrainNeed | None, box: Machine) -> Fit | Shortfall:
-    """How this machine does what is asked, or the constraint that it misses."""
-    facts, topology, count = sizing_facts(need.catalog), need.workload.machine.topology, _vms(need, box)
+def fit(need: Need, asked: ServeNeed | TrainNeed | None, box: Machine, vms: int | None = None) -> Fit | Shortfall:
+    """How this machine does what is asked (on ``vms`` of them, where given), or the constraint that it misses."""
+    facts, topology, count = sizing_facts(need.catalog), need.workload.machine.topology, vms or _vms(need, box)
     if need.shape is None or asked is None or box.accelerator is None:
         return Fit(box, count or box.record.topology_unit_vms or 1)
     if isinstance(asked, ServeNeed):
@@ -439,34 +445,108 @@ def what_would_fit(need: Need) -> str:
     return f"these can: {', '.join(names)}" if names else ""
 
 
-def would_change(need: Need, chosen: Fit) -> tuple[str, ...]:
+def fewer(need: Need, chosen: Fit) -> Reason | None:
+    """Why one step fewer of the same machines will not do; None where one is enough, or their number is given."""
+    if chosen.nodes < 2 or need.workload.machine.count is not None or chosen.machine.accelerator is None:
+        return None
+    node = _hostless(need.catalog, chosen.machine, need.workload.machine.topology)
+    below = list(takewhile(lambda vms: vms < chosen.nodes, ladder(node.slice_vms, node.unit_vms)))
+    if not below:
+        return None
+    asked = asked_of(need)
+    if isinstance(asked, ServeNeed):
+        asked = replace(asked, replicas_max=None)  # the number of VMs is the bound that is looked at
+    found = fit(need, asked, chosen.machine, below[-1])
+    if isinstance(found, Fit):
+        return None
+    text = f"{below[-1]} instead of {chosen.nodes} × {chosen.machine.label} will not do: {found.message}"
+    return Reason(SHORTFALLS[found.constraint].id, text)
+
+
+Change = Callable[[Workload], Workload | None]
+
+
+def _model(**changes: object) -> Change:
+    return lambda one: one.model_copy(update={"model": (one.model or Model()).model_copy(update=changes)})
+
+
+def _serve(**changes: object) -> Change:
+    return lambda one: one.model_copy(update={"serve": (one.serve or Serve()).model_copy(update=changes)})
+
+
+def _train(**changes: object) -> Change:
+    return lambda one: one.model_copy(update={"train": (one.train or Train()).model_copy(update=changes)})
+
+
+def variations(need: Need, chosen: Fit) -> Iterator[tuple[str, Change]]:
+    """One thing different at a time: precision, context, traffic, method, deadline; with how it is written."""
+    workload, chip = need.workload, chosen.machine.accelerator
+    model, serve, train = workload.model or Model(), workload.serve or Serve(), workload.train or Train()
+    if workload.task in SERVING_TASKS and need.shape is not None and chip is not None:
+        if (model.precision or need.shape.checkpoint_format) in SIXTEEN_OR_MORE_BITS:
+            smaller = "fp8" if "fp8" in chip.native_formats else "int8"
+            yield f"`model.precision: {smaller}`", _model(precision=smaller)
+        if need.shape.is_generative:
+            context = 2 * traffic_of(need.shape, ServeNeed.of(serve, model)).context_tokens
+            yield f"`serve.max_context_tokens: {context}`", _serve(max_context_tokens=context)
+        if serve.concurrent_requests:
+            twice = 2 * serve.concurrent_requests
+            yield f"`serve.concurrent_requests: {twice}`", _serve(concurrent_requests=twice)
+        if serve.requests_per_second:
+            rate = 2 * serve.requests_per_second
+            yield f"`serve.requests_per_second: {rate:g}`", _serve(requests_per_second=rate)
+    if workload.task in TRAINING_TASKS and need.shape is not None:
+        method = TrainNeed.of(train, model, workload.task).method
+        lighter = LIGHTER_METHOD.get(method) if workload.task == "finetune" else None
+        if lighter:
+            yield f"`train.method: {lighter}`", _train(method=lighter)
+        if train.sequence_length:
+            twice = 2 * train.sequence_length
+            yield f"`train.sequence_length: {twice}`", _train(sequence_length=twice)
+        if train.deadline:
+            yield f"half the deadline ({units.duration(train.deadline / 2)})", _train(deadline=train.deadline / 2)
+
+
+def would_change(need: Need, chosen: Fit, fits: Narrowed[Fit]) -> tuple[str, ...]:
     """What would alter the choice: the same sizing with one thing different, told where the answer differs."""
-    model, serve = need.workload.model, need.workload.serve
-    if model is None or chosen.machine.accelerator is None:
+    if chosen.machine.accelerator is None:
         return ()
-    variations: list[tuple[str, Workload]] = []
-    smaller = "fp8" if "fp8" in chosen.machine.accelerator.native_formats else "int8"
-    if model.precision in (None, "bf16", "fp16") and need.workload.task in SERVING_TASKS:
-        variations.append(
-            (
-                f"`model.precision: {smaller}`",
-                need.workload.model_copy(update={"model": model.model_copy(update={"precision": smaller})}),
-            )
-        )
-    if serve and serve.max_context_tokens:
-        context = serve.max_context_tokens * 2
-        variations.append(
-            (
-                f"`serve.max_context_tokens: {context}`",
-                need.workload.model_copy(update={"serve": serve.model_copy(update={"max_context_tokens": context})}),
-            )
-        )
-    texts = []
-    for name, changed in variations:
-        varied = replace(need, workload=changed)
-        found = fit(varied, asked_of(varied), chosen.machine)
-        if isinstance(found, Shortfall):
-            texts.append(f"with {name} {chosen.machine.label} no longer does: {found.message}")
-        elif found.nodes != chosen.nodes:
-            texts.append(f"with {name}, {found.nodes} instead of {chosen.nodes} × {chosen.machine.label} do")
-    return tuple(texts)
+    family = _family(chosen, fits)
+    texts = (
+        _changed(replace(need, workload=vary(need.workload)), name, chosen, family)
+        for name, vary in variations(need, chosen)
+    )
+    return tuple(filter(None, texts))
+
+
+def _family(chosen: Fit, fits: Narrowed[Fit]) -> list[Machine]:
+    """Machines of the same series and accelerator that the descriptor allows, fewest accelerators first."""
+    allowed = [one.machine for one in fits.kept] + [
+        one.candidate.machine for one in fits.removed if one.rule.id.startswith("S")
+    ]
+    record = chosen.machine.record
+    same = [
+        one for one in allowed if (one.record.series, one.record.accelerator) == (record.series, record.accelerator)
+    ]
+    return sorted(same, key=lambda one: (one.record.accelerators, one.memory_gib, one.label))
+
+
+def _changed(varied: Need, name: str, chosen: Fit, family: list[Machine]) -> str:
+    """What the choice becomes under a variation; empty where it stays."""
+    asked, before = asked_of(varied), f"{chosen.nodes} × {chosen.machine.label}"
+    found = fit(varied, asked, chosen.machine)
+    fitting = (fit(varied, asked, box) for box in family)
+    least = min(
+        (one for one in fitting if isinstance(one, Fit)),
+        key=lambda one: (one.nodes * one.machine.record.accelerators, one.nodes),
+        default=None,
+    )
+    if isinstance(found, Shortfall):
+        instead = f": {least.nodes} × {least.machine.label} would" if least else f": {found.message}"
+        return f"with {name} {chosen.machine.label} no longer does{instead}"
+    accelerators = chosen.nodes * chosen.machine.record.accelerators
+    if least and least.nodes * least.machine.record.accelerators < min(
+        accelerators, found.nodes * chosen.machine.record.accelerators
+    ):
+        return f"with {name}, {least.nodes} × {least.machine.label} would do instead of {before}"
+    return f"with {name}, {found.nodes} instead of {before} do" if found.nodes != chosen.nodes else ""

@@ -41,7 +41,7 @@ from infragen.decide.model import (
 )
 from infragen.decide.need import Need
 from infragen.decide.rank import Candidate
-from infragen.decide.rule import Narrowed, Removal, candidates
+from infragen.decide.rule import Narrowed, Removal, candidates, rule_of
 from infragen.descriptor.model import Workload
 from infragen.diagnostics import Diagnostics, declare
 from infragen.facts.load import Catalog
@@ -118,6 +118,17 @@ OVERSIZE = declare(
     """,
     source="design decision",
 )
+TIGHT = declare(
+    "M021",
+    "memory-tight",
+    """Say when device memory is all but full.
+
+    Why: allocators fragment and drivers change; a job planned to the last byte fails after an update, or hours in.
+    Example: 75.0 of 75.2 GiB usable per accelerator is a warning; 70 of 75.2 is none.
+    """,
+    source="design decision",
+)
+TIGHT_SHARE = 0.03  # of usable device memory, M021
 OVERSIZED = 1.25  # times the price of what would do, M020
 DEFAULT_RANGE = "10.20.0.0/16"
 WIDE_RANGE = "10.16.0.0/12"  # where a group has more machines than those of the default have addresses
@@ -145,6 +156,8 @@ def run(workload: Workload, catalog: Catalog, today: datetime, diags: Diagnostic
     best = ranked[0]
 
     _check_oversize(need, best, diags)
+    _check_tight(need, best, diags)
+    _check_unit(need, best, diags)
 
     regional = group.is_regional(need, best.fit.machine, len(best.site.zones), best.model)
     zones = place.group_zones(need, best.site, regional)
@@ -171,6 +184,29 @@ def _check_oversize(need: Need, best: Candidate, diags: Diagnostics) -> None:
         label = f"{1 - other.usd / best.usd:.0%} can be saved"
         place_text = f"{other.fit.nodes} × {other.fit.machine.label} as {other.model} in {other.site.region.name}"
         diags.add(OVERSIZE.warning(message, need.workload.at(path), label, f"{place_text} would do: {other.figures()}"))
+
+
+def _check_tight(need: Need, best: Candidate, diags: Diagnostics) -> None:
+    """A warning where the plan leaves next to no device memory."""
+    memory, asked = best.fit.memory, need.workload.machine
+    if memory is None or memory.total < (1 - TIGHT_SHARE) * memory.usable:
+        return
+    path = "machine.type" if asked.type else "machine.accelerators" if asked.accelerators else "task"
+    left = 1 - memory.total / memory.usable
+    message = f"device memory is all but full: {memory.total:.1f} of {memory.usable:.1f} GiB per accelerator"
+    help = "a smaller precision, a shorter context or a smaller micro-batch leaves more; so do more accelerators"
+    diags.add(TIGHT.warning(message, need.workload.at(path), f"{left:.1%} left", help))
+
+
+def _check_unit(need: Need, best: Candidate, diags: Diagnostics) -> None:
+    """A warning where a pinned count is a part of the unit that the machines come in."""
+    unit, nodes = best.fit.machine.record.topology_unit_vms or 1, best.fit.nodes
+    if nodes % unit == 0 or need.workload.machine.count is None:
+        return
+    message = f"`{best.fit.machine.type}` comes in units of {unit} VMs; {nodes} asked"
+    help = f"the nearest count is {-(-nodes // unit) * unit}"
+    at = need.workload.at("machine.count")
+    diags.add(rule_of(machine.topology_unit).warning(message, at, "the rest of the unit is bought with them", help))
 
 
 def _explain_empty(need: Need, fits: Narrowed[Fit], diags: Diagnostics) -> None:

@@ -155,10 +155,10 @@ class Model(Section):
 
 
 class Replicas(Section):
-    """How many copies of the model are served."""
+    """How many copies of the model are served; several may share a VM with enough accelerators."""
 
-    min: Annotated[int, Field(ge=0, le=10_000)] | None = Field(None, description="never fewer than this")
-    max: Count | None = Field(None, description="never more than this")
+    min: Annotated[int, Field(ge=0, le=10_000)] | None = Field(None, description="never fewer copies than this")
+    max: Count | None = Field(None, description="never more copies than this")
 
 
 class Serve(Section):

@@ -36,6 +36,7 @@ CP_FROM_TOKENS = 16_384  # shorter sequences are never split over devices
 MAX_MICRO_BATCH = 32
 BETTER = 1.01  # times the speed of a simpler layout that a wider one must reach
 GOOD_SPEED = 0.90  # of an unhindered step; below it wider splits are looked at
+SPARE = 0.03  # of usable memory that a layout leaves, if any does
 LEAST_USED = 0.9  # of the accelerators that a layout must keep busy; the rest of an odd number stays idle
 LAYOUTS_AFTER_FIRST = 2  # wider splits looked at once something good fits
 
@@ -125,10 +126,21 @@ class _Split(Struct, frozen=True):
 
 
 def best_layout(task: Task, node: Node, vms: int, batch_tokens: float, compute_flops: float) -> Layout | None:
-    """The fastest layout that fits; None where none does. ``compute_flops``: rate of one device, FLOP/s."""
+    """The fastest layout that fits with some memory to spare, else with none; None where none does.
+
+    ``compute_flops``: rate of one device, FLOP/s.
+    """
+    usable = node.usable_bytes * (1 - task.fragmentation)
+    roomy = _fastest(task, node, vms, batch_tokens, compute_flops, usable * (1 - SPARE))
+    return roomy or _fastest(task, node, vms, batch_tokens, compute_flops, usable)
+
+
+def _fastest(
+    task: Task, node: Node, vms: int, batch_tokens: float, compute_flops: float, usable: float
+) -> Layout | None:
+    """The fastest layout in that many bytes per device."""
     devices = vms * node.devices
     most_sequences = batch_tokens / task.sequence
-    usable = node.usable_bytes * (1 - task.fragmentation)
     unhindered = OFFLOAD_SPEED if task.is_offloaded else 1.0
     best: Layout | None = None
     patience = LAYOUTS_AFTER_FIRST

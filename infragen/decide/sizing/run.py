@@ -113,9 +113,12 @@ def prepared(shape: ModelShape, need: TrainNeed, node: Node, facts: SizingFacts)
     if sequence is None:
         sequence = int(min(DEFAULT_SEQUENCE, shape.max_context_tokens or DEFAULT_SEQUENCE))
         notes.append(f"sequences of {sequence} tokens, as none are given")
-    too_long = context_shortfall(shape, sequence, notes)
-    if too_long is not None:
-        return too_long
+    if need.is_finetune:
+        too_long = context_shortfall(shape, sequence, notes)
+        if too_long is not None:
+            return too_long
+    elif shape.max_context_tokens and sequence > shape.max_context_tokens:
+        notes.append(f"trained anew on {sequence:,} tokens, beyond the {shape.max_context_tokens:,} of {shape.name}")
     state, trained, checkpoint = _state(shape, need, arithmetic, facts, notes)
     frozen_dense, frozen_experts = _frozen(shape, need, arithmetic, facts) if is_adapter else (0.0, 0.0)
     attention = 3.0 * shape.attention_flops(sequence) / sequence

@@ -140,7 +140,8 @@ def _fit(
     layout, expected, allowed, replicas = found.layout, found.expected, found.allowed, found.replicas
     bands = (efficiency(layout.replica, "low"), expected, efficiency(layout.replica, "high"))
     at_rate = _load_batch(traffic, expected, allowed, replicas)
-    kv = max(layout.kv_longest, at_rate * layout.kv_request)
+    asked = at_rate if traffic.rate or traffic.concurrency else 1
+    kv = max(layout.kv_longest, asked * layout.kv_request)  # what is asked for, not the pool that is left
     memory = replace(layout.fixed, kv_cache=min(kv, layout.room)).gib(layout.budget)
     rate = Range(*(found.busy * band.requests_per_second(found.batch) for band in bands))
     is_image = shape.kind == "diffusion"
@@ -172,8 +173,20 @@ def _fit(
         utilisation=traffic.rate / capacity if traffic.rate and not is_image else None,
         margins=margins,
         binding=_binding(margins, layout, expected, allowed, found.batch),
-        assumptions=(*shape.assumptions, *arithmetic.assumptions, *traffic.assumptions, *expected.assumptions),
+        assumptions=(
+            *shape.assumptions,
+            *arithmetic.assumptions,
+            *traffic.assumptions,
+            *expected.assumptions,
+            *_shared(need, found),
+        ),
     )
+
+
+def _shared(need: ServeNeed, found: _Sufficient) -> Iterator[str]:
+    """That copies asked for share VMs, where they do."""
+    if (need.replicas_min or 1) > found.vms and found.layout.vms == 1:
+        yield f"{found.replicas} copies of the model share {found.vms} VM{'s' if found.vms > 1 else ''} and fail with it"
 
 
 def _memory_shortfall(traffic: Traffic, node: Node, layout: ServingLayout) -> Shortfall:
@@ -234,22 +247,26 @@ def _replicas(
             f"raise `serve.replicas.max` to {wanted}, or use a faster machine",
         )  # fmt: skip
     vms = math.ceil(wanted / layout.per_vm - 1e-9)
-    vms = math.ceil(vms / unit) * unit
     if nodes is None:
+        vms = math.ceil(vms / unit) * unit
         return vms, max(1, int(vms * layout.per_vm + 1e-9))
     if vms > nodes:
         offered = max(1, int(nodes * layout.per_vm + 1e-9))
         if traffic.concurrency and wanted == math.ceil(traffic.concurrency / allowed):
             return Shortfall(
                 "concurrency", traffic.concurrency, offered * allowed, "requests",
-                f"{nodes} VMs hold {offered * allowed} requests at once, {traffic.concurrency} are asked for",
+                f"{_vms_hold(nodes)} {offered * allowed} requests at once, {traffic.concurrency} are asked for",
                 f"use {vms} VMs",
             )  # fmt: skip
         return Shortfall(
             "rate" if traffic.rate else "replicas", wanted, offered, "replicas",
-            f"the traffic takes {wanted} replicas, {nodes} VMs hold {offered}", f"use {vms} VMs",
+            f"the traffic takes {wanted} replicas, {_vms_hold(nodes)} {offered}", f"use {vms} VMs",
         )  # fmt: skip
     return nodes, max(1, int(nodes * layout.per_vm + 1e-9))
+
+
+def _vms_hold(nodes: int) -> str:
+    return "1 VM holds" if nodes == 1 else f"{nodes} VMs hold"
 
 
 def _operating_batch(traffic: Traffic, allowed: int, replicas: int) -> int:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from infragen.decide.sizing.shape import ModelShape
 from infragen.descriptor.model import Model, Serve
 
-DEFAULT_INPUT_TOKENS, DEFAULT_OUTPUT_TOKENS = 1000, 250
+DEFAULT_INPUT_TOKENS, DEFAULT_OUTPUT_TOKENS, DEFAULT_CONTEXT_TOKENS = 1000, 250, 4096
 
 
 class ServeNeed(Struct, frozen=True):
@@ -88,13 +88,17 @@ def traffic_of(shape: ModelShape, need: ServeNeed) -> Traffic:
     elif tokens_out is None:
         tokens_out = int(max(1, min(DEFAULT_OUTPUT_TOKENS, limit - tokens_in if limit > tokens_in else 1)))
         notes.append(f"answers of {tokens_out} tokens, as none are given")
+    if context is None and need.input_tokens is None and need.output_tokens is None and shape.is_generative:
+        context = int(min(DEFAULT_CONTEXT_TOKENS, limit))
+        notes.append(f"requests of up to {context} tokens, as no length is given")
     longest = max(context or 0, tokens_in + tokens_out)
     rate = need.requests_per_second
     if need.is_batch and need.requests and need.deadline_s:
         rate = need.requests / need.deadline_s
     if rate is None and need.concurrent_requests is None and not need.is_batch:
         notes.append("no traffic is given: one replica, with memory for one request of the longest context")
-    if need.concurrent_requests is not None and need.input_tokens is None and context:
+    if need.concurrent_requests is not None and need.input_tokens is None and need.max_context_tokens:
+        context = need.max_context_tokens
         tokens_in, tokens_out = context - min(tokens_out, context - 1), min(tokens_out, context - 1)
     return Traffic(
         input_tokens=tokens_in,
