@@ -31,14 +31,7 @@ model: {parameters: 1e9, precision: fp16}
 train: {method: lora, tokens: 1e7}
 data: {size: 1TiB, posix: full}
 run: {command: [train]}"""
-REFUSED = {
-    "C002",
-    "I008",
-    "M011",
-    "R004",
-    "S010",
-    "S021",
-}  # not sold so, no image, bounds, zone unknown, format, network
+REFUSED = {"C002", "M011", "M016", "R004", "S010", "S021"}  # not sold so, bounds, racks, zone unknown, format, network
 
 
 @pytest.mark.parametrize("capacity", CAPACITY)

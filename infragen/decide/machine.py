@@ -197,11 +197,10 @@ def topology_unit(need: Need, machine: Machine) -> Miss | None:
     """Take machines that come in units by whole units.
 
     Why: some systems are racks: their machines are sold and scheduled together.
-    Example: a type that comes in units of 18 VMs is rejected for `machine.count: 4`; pinned with it, it is a warning.
+    Example: a type that comes in units of 18 VMs is rejected for `machine.count: 4`.
     """
-    asked = need.workload.machine
-    unit, count = machine.record.topology_unit_vms or 1, asked.count
-    if unit == 1 or count is None or count % unit == 0 or asked.type:
+    unit, count = machine.record.topology_unit_vms or 1, need.workload.machine.count
+    if unit == 1 or count is None or count % unit == 0:
         return None
     return Miss(
         f"comes in units of {unit} VMs; {count} asked",

@@ -41,7 +41,7 @@ from infragen.decide.model import (
 )
 from infragen.decide.need import Need
 from infragen.decide.rank import Candidate
-from infragen.decide.rule import Narrowed, Removal, candidates, rule_of
+from infragen.decide.rule import Narrowed, Removal, candidates
 from infragen.descriptor.model import Workload
 from infragen.diagnostics import Diagnostics, declare
 from infragen.facts.load import Catalog
@@ -157,7 +157,6 @@ def run(workload: Workload, catalog: Catalog, today: datetime, diags: Diagnostic
 
     _check_oversize(need, best, diags)
     _check_tight(need, best, diags)
-    _check_unit(need, best, diags)
 
     regional = group.is_regional(need, best.fit.machine, len(best.site.zones), best.model)
     zones = place.group_zones(need, best.site, regional)
@@ -196,17 +195,6 @@ def _check_tight(need: Need, best: Candidate, diags: Diagnostics) -> None:
     message = f"device memory is all but full: {memory.total:.1f} of {memory.usable:.1f} GiB per accelerator"
     help = "a smaller precision, a shorter context or a smaller micro-batch leaves more; so do more accelerators"
     diags.add(TIGHT.warning(message, need.workload.at(path), f"{left:.1%} left", help))
-
-
-def _check_unit(need: Need, best: Candidate, diags: Diagnostics) -> None:
-    """A warning where a pinned count is a part of the unit that the machines come in."""
-    unit, nodes = best.fit.machine.record.topology_unit_vms or 1, best.fit.nodes
-    if nodes % unit == 0 or need.workload.machine.count is None:
-        return
-    message = f"`{best.fit.machine.type}` comes in units of {unit} VMs; {nodes} asked"
-    help = f"the nearest count is {-(-nodes // unit) * unit}"
-    at = need.workload.at("machine.count")
-    diags.add(rule_of(machine.topology_unit).warning(message, at, "the rest of the unit is bought with them", help))
 
 
 def _explain_empty(need: Need, fits: Narrowed[Fit], diags: Diagnostics) -> None:

@@ -5,7 +5,7 @@ fit, or the tightest that does not. Communication: sizing follows ring collectiv
 """
 
 import math
-from collections.abc import Iterator
+from functools import lru_cache
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -34,10 +34,10 @@ TYPICAL_BUBBLE = 0.93  # what published efficiencies already contain
 OFFLOAD_SPEED = 0.7  # of a step whose optimizer runs on the host
 CP_FROM_TOKENS = 16_384  # shorter sequences are never split over devices
 MAX_MICRO_BATCH = 32
+MAX_TENSOR, MAX_CONTEXT = 8, 32  # widest degrees that are looked at
 BETTER = 1.01  # times the speed of a simpler layout that a wider one must reach
 GOOD_SPEED = 0.90  # of an unhindered step; below it wider splits are looked at
 SPARE = 0.03  # of usable memory that a layout leaves, if any does
-LEAST_USED = 0.9  # of the accelerators that a layout must keep busy; the rest of an odd number stays idle
 LAYOUTS_AFTER_FIRST = 2  # wider splits looked at once something good fits
 
 
@@ -92,23 +92,32 @@ class Layout(Struct, frozen=True):
     exposed_share: float  # of the step spent waiting for communication
 
 
-def splits(task: Task, node: Node, devices: int) -> Iterator[tuple[int, int, int]]:
-    """(tensor, pipeline, context) degrees, from none to the whole cluster; tensor inside the fast domain."""
-    shape = task.shape
-    reach = min(node.domain if node.is_switched else node.devices, 8)
-    tensors = [t for t in (1, 2, 4, 8) if t <= reach and shape.attention_heads % t == 0]
-    contexts = [c for c in (1, 2, 4, 8, 16, 32) if c == 1 or task.sequence / c >= CP_FROM_TOKENS / 2]
+def splits(task: Task, node: Node, devices: int) -> tuple[tuple[int, int, int], ...]:
+    """(tensor, pipeline, context) degrees, from none to the whole cluster; tensor inside the fast domain.
+
+    What does not divide the devices leaves some of them idle.
+    """
+    shape, is_switched = task.shape, node.is_switched
+    reach = min(node.domain if is_switched else node.devices, MAX_TENSOR)
+    longest = max(1, 2 * task.sequence // CP_FROM_TOKENS)
+    return _splits(shape.attention_heads, shape.layers, reach, is_switched, min(longest, MAX_CONTEXT), devices)
+
+
+@lru_cache(maxsize=4096)
+def _splits(
+    heads: int, layers: int, reach: int, is_switched: bool, widest_context: int, devices: int
+) -> tuple[tuple[int, int, int], ...]:
+    tensors = [t for t in (1, 2, 4, 8) if t <= reach and heads % t == 0]
     options = [
         (t * p * c, p, c, t)
         for t in tensors
         for p in (1, 2, 4, 8, 16, 32, 64)
         # a pipeline joins what the fast domain cannot; without one it takes the place of tensor parallelism
-        if p <= max(1, shape.layers // 2) and (p == 1 or t == (tensors[-1] if node.is_switched else 1))
-        for c in contexts
-        if devices // (t * p * c) * (t * p * c) >= LEAST_USED * devices
+        if p <= max(1, layers // 2) and (p == 1 or t == (tensors[-1] if is_switched else 1))
+        for c in (1, 2, 4, 8, 16, 32)
+        if c <= widest_context and t * p * c <= devices
     ]
-    for _, p, c, t in sorted(options):
-        yield t, p, c
+    return tuple((t, p, c) for _, p, c, t in sorted(options))
 
 
 class _Split(Struct, frozen=True):
@@ -130,83 +139,113 @@ def best_layout(task: Task, node: Node, vms: int, batch_tokens: float, compute_f
 
     ``compute_flops``: rate of one device, FLOP/s.
     """
-    usable = node.usable_bytes * (1 - task.fragmentation)
-    roomy = _fastest(task, node, vms, batch_tokens, compute_flops, usable * (1 - SPARE))
-    return roomy or _fastest(task, node, vms, batch_tokens, compute_flops, usable)
+    return _Search(task, node, vms, batch_tokens, compute_flops).best()
 
 
-def _fastest(
-    task: Task, node: Node, vms: int, batch_tokens: float, compute_flops: float, usable: float
-) -> Layout | None:
-    """The fastest layout in that many bytes per device."""
-    devices = vms * node.devices
-    most_sequences = batch_tokens / task.sequence
-    unhindered = OFFLOAD_SPEED if task.is_offloaded else 1.0
-    best: Layout | None = None
-    patience = LAYOUTS_AFTER_FIRST
-    for tensor, pipeline, context in splits(task, node, devices):
-        if best is not None and best.speed * BETTER >= unhindered:
-            break
-        if best is not None and best.speed > GOOD_SPEED:
-            patience -= 1
-            if patience < 0:
+class _Search:
+    """The layouts of one cluster, simplest splits first; the fastest so far among those with memory to spare, and among all.
+
+    A layout without memory to spare only counts while there is none with: it would fail after the next update.
+    """
+
+    def __init__(self, task: Task, node: Node, vms: int, batch_tokens: float, compute_flops: float) -> None:
+        self.task, self.node, self.vms, self.compute_flops = task, node, vms, compute_flops
+        self.devices = vms * node.devices
+        self.most_sequences = batch_tokens / task.sequence
+        self.usable = node.usable_bytes * (1 - task.fragmentation)
+        self.roomy: Layout | None = None
+        self.tight: Layout | None = None
+
+    def best(self) -> Layout | None:
+        """The fastest layout; None where none fits."""
+        unhindered = OFFLOAD_SPEED if self.task.is_offloaded else 1.0
+        patience = LAYOUTS_AFTER_FIRST
+        for tensor, pipeline, context in splits(self.task, self.node, self.devices):
+            if self.roomy is not None and self.roomy.speed * BETTER >= unhindered:
                 break
-        data = devices // (tensor * pipeline * context)
-        if data > max(1.0, most_sequences):
-            continue
-        accumulate = max(1.0, most_sequences / data)
+            if self.roomy is not None and self.roomy.speed > GOOD_SPEED:
+                patience -= 1
+                if patience < 0:
+                    break
+            split = self._split(tensor, pipeline, context)
+            if split is not None and (self.roomy is None or self._fastest_of(split) > self.roomy.speed * BETTER):
+                self._look_at(split)
+        return self.roomy or self.tight
+
+    def _split(self, tensor: int, pipeline: int, context: int) -> _Split | None:
+        """What the layouts of a split share; None where the batch cannot feed it."""
+        data = self.devices // (tensor * pipeline * context)
+        if data > max(1.0, self.most_sequences):
+            return None
+        accumulate = max(1.0, self.most_sequences / data)
         in_flight = max(1.0, min(pipeline, accumulate))
-        split = _Split(
+        return _Split(
             tensor, pipeline, context, data, data * context, accumulate,
-            math.ceil(task.shape.layers / pipeline) * in_flight, task.sequence / context,
-            data * tensor * pipeline * context / devices,
+            math.ceil(self.task.shape.layers / pipeline) * in_flight, self.task.sequence / context,
+            data * tensor * pipeline * context / self.devices,
         )  # fmt: skip
-        for found in _layouts(task, node, vms, split, usable, compute_flops, best.speed * BETTER if best else 0.0):
-            if best is None or found.speed > best.speed:
-                best = found
-    return best
 
+    def _fastest_of(self, split: _Split) -> float:
+        """No layout of a split is faster than without recomputation, waiting and all but the smallest bubble."""
+        return _schedule(self.task, split, self.task.attempts[0][0], 1.0, 1.0)[2]
 
-def _layouts(
-    task: Task, node: Node, vms: int, split: _Split, usable: float, compute_flops: float, to_beat: float
-) -> Iterator[Layout]:
-    """Layouts of one split that fit and are faster than ``to_beat``: per sharding the one that recomputes least."""
-    least = _least_activations(task, split)
-    tightest = state_parts(task, node, split.tensor, split.pipeline, split.shards, task.shardings[-1])
-    if usable - tightest.total < least:
-        return
-    for sharding in task.shardings:
-        fixed = state_parts(task, node, split.tensor, split.pipeline, split.shards, sharding)
-        room = usable - fixed.total
-        if room < least:
-            continue
+    def _look_at(self, split: _Split) -> None:
+        """Keep the layouts of a split that are faster than what is known: per sharding the one that recomputes least."""
+        task, node = self.task, self.node
+        least = _least_activations(task, split)
+        for sharding in task.shardings:
+            fixed = state_parts(task, node, split.tensor, split.pipeline, split.shards, sharding)
+            if self.usable - fixed.total >= least:
+                self._attempt(split, sharding, fixed)
+
+    def _attempt(self, split: _Split, sharding: Sharding, fixed: Parts) -> None:
+        """Recompute no more than it takes to fit, with memory to spare if that can be had."""
+        task, whole = self.task, self.usable - fixed.total
+        spared = whole - SPARE * self.usable
+        micro_batch = task.micro_batch or 1
         for recompute, is_chunked in task.attempts:
             per_token = activations_per_token(task, split.tensor, split.layers, recompute, is_loss_chunked=is_chunked)
             each = split.tokens * per_token
-            if each * (task.micro_batch or 1) <= room:
-                micro, count, best_speed = _schedule(task, split, recompute, room, each)
-                if best_speed <= to_beat:
-                    break  # not even with all communication hidden
-                exposed = exposed_share(task, node, vms, split, sharding, micro * split.tokens, count, compute_flops)
-                speed = best_speed * (1 - exposed)
-                if speed > to_beat:
-                    to_beat = speed * BETTER
-                    yield Layout(
+            if each * micro_batch > whole:
+                continue
+            is_roomy = each * micro_batch <= spared
+            known = self.roomy if is_roomy else self.roomy or self.tight
+            to_beat = known.speed * BETTER if known else 0.0
+            micro, count, hidden_speed = _schedule(task, split, recompute, spared if is_roomy else whole, each)
+            if hidden_speed > to_beat and (is_roomy or self.roomy is None):  # with all communication hidden
+                exposed = exposed_share(
+                    task, self.node, self.vms, split, sharding, micro * split.tokens, count, self.compute_flops
+                )
+                if hidden_speed * (1 - exposed) > to_beat:
+                    found = Layout(
                         tensor=split.tensor,
                         pipeline=split.pipeline,
                         context=split.context,
                         data=split.data,
-                        expert=expert_degree(task, node, split.tensor, split.data),
+                        expert=expert_degree(task, self.node, split.tensor, split.data),
                         sharding=sharding,
                         recompute=recompute,
                         is_loss_chunked=is_chunked,
                         micro_batch=micro,
                         accumulation=count,
                         parts=replace(fixed, activations=each * micro),
-                        speed=speed,
+                        speed=hidden_speed * (1 - exposed),
                         exposed_share=exposed,
                     )
-                break
+                    if is_roomy:
+                        self.roomy = found
+                    else:
+                        self.tight = found
+            if is_roomy:
+                return
+
+
+def least_activation_bytes(task: Task, node: Node) -> float:
+    """Activations of one sequence that no split avoids: recomputed, and spread as widely as any split does."""
+    stored, _ = task.layer_bytes[task.attempts[-1][0]]
+    tensor = min(node.domain if node.is_switched else node.devices, MAX_TENSOR)
+    context = MAX_CONTEXT if task.sequence >= CP_FROM_TOKENS else 1
+    return task.shape.layers * stored * task.sequence * (task.micro_batch or 1) / (tensor * context)
 
 
 def _least_activations(task: Task, split: _Split) -> float:

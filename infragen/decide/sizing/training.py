@@ -13,13 +13,14 @@ from msgspec import Struct
 from infragen.decide.model import CheckpointPlan, Margin, Memory, Range
 from infragen.decide.sizing.checkpoint import Saving, lost_share, saving
 from infragen.decide.sizing.facts import SizingFacts
-from infragen.decide.sizing.memory import Recompute, Sharding
+from infragen.decide.sizing.memory import Recompute, Sharding, overhead_bytes
 from infragen.decide.sizing.node import Node, Shortfall
 from infragen.decide.sizing.parallel import (
     GOOD_SPEED,
     Layout,
     activations_per_token,
     best_layout,
+    least_activation_bytes,
     splits,
     state_parts,
 )
@@ -90,15 +91,27 @@ def size_training(
     if nodes is not None:
         return _on(run, nodes, is_pinned=True)
     nearest: Shortfall | None = None
+    most, is_first = _most_ordinary_vms(run), True
     for vms in _counts(run):
-        found = _on(run, vms)
+        found = _too_ordinary(run, vms, most) if vms > most else _on(run, vms)
         if isinstance(found, TrainingFit):
             return found
         if nearest is None or found.constraint == "batch" or found.distance <= nearest.distance:
             nearest = found
         if found.constraint in ("batch", "host-memory") or (found.constraint == "interconnect" and found.unit == "VMs"):
             break
+        if found.constraint == "memory" and is_first:
+            if not _can_ever_hold(run):
+                break
+            is_first = False
     return nearest or _too_many(run)
+
+
+def _can_ever_hold(run: Run) -> bool:
+    """The most VMs that are looked at hold the state and one sequence: what cannot be spread is small enough."""
+    node, task = run.node, run.task
+    every = splits(task, node, MAX_VMS * node.devices)
+    return min(_tightest(run, MAX_VMS, split) for split in every) <= node.usable_bytes * (1 - task.fragmentation)
 
 
 def _too_many(run: Run) -> Shortfall:
@@ -120,11 +133,13 @@ def _goodput(run: Run, devices: int) -> tuple[float, float, float]:
 
 
 def _least_vms(run: Run) -> float:
-    """VMs below which no layout can do: by training state alone, and by arithmetic at an unhindered step."""
+    """VMs below which no layout can do: by the training state beside what every device needs, and by arithmetic."""
     task, node = run.task, run.node
     state = task.state.weights + task.state.gradients + (0.0 if task.is_offloaded else task.state.optimizer)
     resident = (task.trained_dense + task.trained_experts) * state + task.frozen_dense_bytes + task.frozen_expert_bytes
-    least = resident / (node.usable_bytes * node.devices)
+    each = overhead_bytes(task.overhead, node.devices) + least_activation_bytes(task, node)
+    room = node.usable_bytes * (1 - task.fragmentation) - each
+    least = resident / (room * node.devices) if room > 0 else 1.0  # where nothing fits, one VM says why
     if run.need.deadline_s and run.need.tokens:
         rate = run.peak * node.devices * run.mfu[1] * run.speedup[1] * _goodput(run, node.devices)[1]
         least = max(least, run.need.tokens * task.flops_per_token / (rate * run.need.deadline_s))
@@ -210,32 +225,37 @@ def _on(run: Run, vms: int, *, is_pinned: bool = False) -> TrainingFit | Shortfa
     return _described(run, vms, layout, batch, host_gib, saved, goodput)
 
 
-def _network_shortfall(run: Run, vms: int, layout: Layout) -> Shortfall | None:
-    """Why this many VMs should not train together; None where they may.
+def _most_ordinary_vms(run: Run) -> float:
+    """VMs that may train together over the network of these machines.
 
     Adapters and small models cross any network. Whole models need a network for accelerator traffic, or few large VMs:
     many small ones over ordinary networking are what a larger machine is for.
     """
-    node, task = run.node, run.task
-    if vms == 1 or node.domain >= vms * node.devices:
-        return None
-    if layout.exposed_share > MOST_EXPOSED:
-        return Shortfall(
-            "interconnect", layout.exposed_share, MOST_EXPOSED, "share of a step",
-            f"{layout.exposed_share:.0%} of a step on {vms} VMs waits for the network",
-            "use a machine with a network for accelerator traffic, a larger one, or `method: lora`",
-        )  # fmt: skip
-    trained = task.trained_dense + task.trained_experts
+    node, trained = run.node, run.task.trained_dense + run.task.trained_experts
     if node.accelerator_gbps or node.domain > node.devices or trained < SMALL_STATE:
-        return None
-    most = MOST_ORDINARY_VMS if node.devices >= SPANNING_DEVICES else 1
-    if vms <= most:
-        return None
+        return math.inf
+    return MOST_ORDINARY_VMS if node.devices >= SPANNING_DEVICES else 1
+
+
+def _too_ordinary(run: Run, vms: int, most: float) -> Shortfall:
+    node = run.node
     return Shortfall(
         "interconnect", vms, most, "VMs",
         f"{vms} VMs with {node.devices} × {node.accelerator.name} each would train over an ordinary network; at most "
-        f"{most} should",
+        f"{most:g} should",
         "use a machine with a network for accelerator traffic or more accelerators, or `method: lora`",
+    )  # fmt: skip
+
+
+def _network_shortfall(run: Run, vms: int, layout: Layout) -> Shortfall | None:
+    """That the network does not hide the exchange of this many VMs; None where it does."""
+    node = run.node
+    if vms == 1 or node.domain >= vms * node.devices or layout.exposed_share <= MOST_EXPOSED:
+        return None
+    return Shortfall(
+        "interconnect", layout.exposed_share, MOST_EXPOSED, "share of a step",
+        f"{layout.exposed_share:.0%} of a step on {vms} VMs waits for the network",
+        "use a machine with a network for accelerator traffic, a larger one, or `method: lora`",
     )  # fmt: skip
 
 
@@ -288,7 +308,8 @@ def _tightest(run: Run, vms: int, split: tuple[int, int, int]) -> float:
     """Least bytes per device of a split."""
     task, (tensor, pipeline, context) = run.task, split
     shards = vms * run.node.devices // (tensor * pipeline)
-    fixed = state_parts(task, run.node, tensor, pipeline, shards, task.shardings[-1]).total
+    # full sharding gathers whole layers, so that sharding less may take less
+    fixed = min(state_parts(task, run.node, tensor, pipeline, shards, one).total for one in task.shardings)
     tokens = task.sequence / context * (task.micro_batch or 1)
     layers = math.ceil(task.shape.layers / pipeline) * pipeline
     each = activations_per_token(task, tensor, layers, task.attempts[-1][0], is_loss_chunked=True)
