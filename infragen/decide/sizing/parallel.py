@@ -8,7 +8,6 @@ import math
 from functools import lru_cache
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from infragen.decide.sizing.facts import RuntimeOverhead
 from infragen.decide.sizing.memory import (
@@ -194,13 +193,16 @@ class _Search:
         task, node = self.task, self.node
         least = _least_activations(task, split)
         for sharding in task.shardings:
-            fixed = state_parts(task, node, split.tensor, split.pipeline, split.shards, sharding)
-            if self.usable - fixed.total >= least:
-                self._attempt(split, sharding, fixed)
+            fixed = _state(task, node, split.tensor, split.pipeline, split.shards, sharding)
+            whole = self.usable - sum(fixed)
+            if whole >= least:
+                self._attempt(split, sharding, fixed, whole)
 
-    def _attempt(self, split: _Split, sharding: Sharding, fixed: Parts) -> None:
-        """Recompute no more than it takes to fit, with memory to spare if that can be had."""
-        task, whole = self.task, self.usable - fixed.total
+    def _attempt(
+        self, split: _Split, sharding: Sharding, fixed: tuple[float, float, float, float], whole: float
+    ) -> None:
+        """Recompute no more than it takes to fit in the ``whole`` room, with memory to spare if that can be had."""
+        task = self.task
         spared = whole - SPARE * self.usable
         micro_batch = task.micro_batch or 1
         for recompute, is_chunked in task.attempts:
@@ -228,7 +230,13 @@ class _Search:
                         is_loss_chunked=is_chunked,
                         micro_batch=micro,
                         accumulation=count,
-                        parts=replace(fixed, activations=each * micro),
+                        parts=Parts(
+                            weights=fixed[0],
+                            gradients=fixed[1],
+                            optimizer=fixed[2],
+                            overhead=fixed[3],
+                            activations=each * micro,
+                        ),
                         speed=hidden_speed * (1 - exposed),
                         exposed_share=exposed,
                     )
@@ -277,27 +285,32 @@ def expert_degree(task: Task, node: Node, tensor: int, data: int) -> int:
 
 def state_parts(task: Task, node: Node, tensor: int, pipeline: int, shards: int, sharding: Sharding) -> Parts:
     """Weights, gradients, optimizer and overhead of one device, without activations."""
+    weights, gradients, optimizer, overhead = _state(task, node, tensor, pipeline, shards, sharding)
+    return Parts(weights=weights, gradients=gradients, optimizer=optimizer, overhead=overhead)
+
+
+def _state(
+    task: Task, node: Node, tensor: int, pipeline: int, shards: int, sharding: Sharding
+) -> tuple[float, float, float, float]:
+    """Bytes of (weights, gradients, optimizer, overhead) of one device."""
     split = stage_share(task.shape.layers, pipeline) / tensor
-    expert = expert_degree(task, node, tensor, shards)
+    expert = expert_degree(task, node, tensor, shards) if task.shape.experts else 1
     dense, experts = task.trained_dense * split, task.trained_experts * split / expert
     if pipeline > 1 and task.trained_experts + task.trained_dense == task.shape.parameters:
         dense += task.end_parameters * (1 / tensor - split)  # the first stage holds the whole input embedding
-    state, weight_ranks = task.state, shards if sharding == "zero-3" else 1
-    gradient_ranks = shards if sharding in ("zero-2", "zero-3") else 1
+    state, is_full = task.state, sharding == "zero-3"
     expert_ranks = max(1, shards // expert)
-    trained = dense / weight_ranks + experts / (expert_ranks if sharding == "zero-3" else 1)
-    graded = dense / gradient_ranks + experts / (expert_ranks if gradient_ranks > 1 else 1)
-    stepped = dense / shards + experts / expert_ranks
-    frozen = (task.frozen_dense_bytes + task.frozen_expert_bytes) * split / weight_ranks
-    transient = (
-        gathered_bytes(task.shape, tensor, expert, task.weight_bytes) if sharding == "zero-3" and shards > 1 else 0.0
-    )
-    weights = trained * state.weights + frozen
-    return Parts(
-        weights=weights + transient,
-        gradients=graded * state.gradients,
-        optimizer=0.0 if task.is_offloaded else stepped * state.optimizer,
-        overhead=overhead_bytes(task.overhead, shards * tensor * pipeline),
+    stepped = dense / shards + experts / expert_ranks  # shared by all data-parallel ranks
+    whole = dense + experts
+    trained = stepped if is_full else whole
+    graded = whole if sharding == "zero-1" else stepped
+    frozen = (task.frozen_dense_bytes + task.frozen_expert_bytes) * split / (shards if is_full else 1)
+    transient = gathered_bytes(task.shape, tensor, expert, task.weight_bytes) if is_full and shards > 1 else 0.0
+    return (
+        trained * state.weights + frozen + transient,
+        graded * state.gradients,
+        0.0 if task.is_offloaded else stepped * state.optimizer,
+        overhead_bytes(task.overhead, shards * tensor * pipeline),
     )
 
 

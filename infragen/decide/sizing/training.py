@@ -198,7 +198,7 @@ def _on(run: Run, vms: int, *, is_pinned: bool = False) -> TrainingFit | Shortfa
     rate = run.peak * run.mfu[1] * run.speedup[1]
     batch = run.batch_tokens
     layout = best_layout(task, node, vms, batch, rate)
-    if run.most_batch_tokens > batch and (layout is None or layout.speed < GOOD_SPEED):
+    if run.most_batch_tokens > batch and (layout is None or _is_starved(layout)):
         larger = run.most_batch_tokens
         if layout is None:
             larger = min(larger, max(batch, float(devices * task.sequence)))
@@ -223,6 +223,11 @@ def _on(run: Run, vms: int, *, is_pinned: bool = False) -> TrainingFit | Shortfa
                 "use more or faster machines, or a later deadline",
             )  # fmt: skip
     return _described(run, vms, layout, batch, host_gib, saved, goodput)
+
+
+def _is_starved(layout: Layout) -> bool:
+    """A larger batch would help: communication once per step shows, or a pipeline has too few micro-batches."""
+    return layout.speed < GOOD_SPEED and (layout.exposed_share > 0 or layout.pipeline > 1)
 
 
 def _most_ordinary_vms(run: Run) -> float:
