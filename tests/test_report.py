@@ -261,6 +261,7 @@ def test_a_drawing_keeps_the_order_of_creation_and_every_way(choices):
     drawn = graph.draw([Resource(name, "google", "main.tf", tuple(of)) for name, of in needs.items()])
     row = {f"google_{node.type}.{node.name}": node.index for node in drawn.nodes}
     assert sorted(row.values()) == list(range(len(names)))
+    assert drawn.height == len(names) * graph.ROW and graph.GUTTER - 0.75 * graph.FAR > 0, "arcs bend within their room"
     assert all(row[need] < row[name] for name, of in needs.items() for need in of)
     arcs = {(arc.source, arc.target) for arc in drawn.arcs}
 

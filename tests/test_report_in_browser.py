@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from msgspec.structs import replace
 from playwright.sync_api import Page
 
-from infragen.render import html, report
+from infragen.render import comparison, html, report
+from infragen.write import Change, Kind
 from tests import chromium
 from tests.examples import EXAMPLES, ROOT
-from tests.workloads import reported
+from tests.workloads import compiled, reported
 
 SHOTS = ROOT / "build" / "screenshots"  # kept for people to look at
 READ = [*EXAMPLES, "render-pool"]
@@ -122,6 +124,22 @@ def test_an_attack_stays_text(browser, tmp_path):
     page, file, said, asked = open_page(browser, tmp_path / "attack.html", html.page([report.Report(attack, ())]))
     assert page.title() == f"{attack}: plan"
     assert (page.locator("h1").inner_text(), said, asked) == (attack, [], [file.as_uri()])
+    page.context.close()
+
+
+def test_a_word_without_end_does_not_widen_the_page(browser, tmp_path):
+    word, run = "w" * 300, compiled(READ[0])
+    finding = report.Finding("warning", "D000", word, word, word, word, word)
+    shown = replace(
+        report.build(run, [Change(word, Kind.CREATED, "")], comparison.Comparison((comparison.Row(*[word] * 4),), (word,))),
+        name=word, title=word, chosen=word, verdict=word, findings=(finding,), container=word, command=(word,),
+        labels=((word, word),), would_change=(word,), assumptions=(word,), quotas=((word, word, 1, word),),
+        options=(report.Option(word, word, word),), cost_notes=(word,),
+    )  # fmt: skip
+    page = open_page(browser, tmp_path / "long.html", html.page([shown])).page
+    page.set_viewport_size({"width": 320, "height": 568})
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
     page.context.close()
 
 

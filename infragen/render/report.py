@@ -4,6 +4,7 @@ Takes a `Compilation`, and what changes on disk and since the last plan. Gives a
 of shares of a whole, nothing of which has to be computed to print it. All text is plain; the form that prints it quotes it.
 """
 
+import shlex
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
@@ -451,7 +452,12 @@ def _option(one: _Considered, chosen: Alternative) -> Option:
     for value, base, noun in ((_usd(other), _usd(chosen), "cost"), (_kg(other), _kg(chosen), "CO2e")):
         if value is not None and base:
             savings.append(f"{words.percentage(value / base - 1)} {noun}")
-    return Option(text + (f"; takes {other.needs}" if other.needs else ""), ", ".join(savings), other.setting)
+    return Option(text + (f"; takes {other.needs}" if other.needs else ""), ", ".join(savings), _argument(other))
+
+
+def _argument(one: Alternative) -> str:
+    """What to add to the command to take it."""
+    return f"--set {shlex.quote(one.setting)}" if one.setting else ""
 
 
 def _regions(plan: Plan) -> list[Alternative]:
@@ -503,8 +509,8 @@ def _row(one: Alternative, chosen: Alternative | None, is_chosen: bool) -> Row:
         if part and part != one.candidate
     )
     if chosen is None:
-        return Row(one.candidate, one.because, "", "", "", one.setting, is_chosen)
-    return Row(one.candidate, how, words.price(one), difference, words.emissions(one), one.setting, is_chosen)
+        return Row(one.candidate, one.because, "", "", "", _argument(one), is_chosen)
+    return Row(one.candidate, how, words.price(one), difference, words.emissions(one), _argument(one), is_chosen)
 
 
 def _removed(decision: Decision[object]) -> tuple[Removed, ...]:
