@@ -352,7 +352,7 @@ def explain(
 @click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True)
 @click.pass_context
 def check(context: click.Context, directory: Path, form: str) -> None:
-    """Verify any directory of Terraform for Google Cloud: syntax, provider schema, policies."""
+    """Verify any directory of Terraform for Google Cloud: syntax, provider schema, policies; Packer files in it too."""
     from infragen import record, verify
     from infragen.diagnostics import CATALOGUE, Diagnostics
     from infragen.facts.load import Catalog
@@ -375,17 +375,20 @@ def check(context: click.Context, directory: Path, form: str) -> None:
 
 
 def _terraform_files(directory: Path, diags: "Diagnostics") -> dict[str, str]:
-    """The Terraform files of a root module, by name; those that are not UTF-8 text are reported."""
+    """The Terraform files of a root module and the Packer files in it and below ``image``, by path; those that are not UTF-8
+    text are reported.
+    """
     from infragen.verify import UNREADABLE
 
     texts: dict[str, str] = {}
-    for path in sorted(directory.iterdir()):
-        if path.suffix not in (".tf", ".tfvars") or not path.is_file():
+    for path in sorted((*directory.iterdir(), *directory.glob("image/*.pkr.hcl"))):
+        if not path.name.endswith((".tf", ".tfvars", ".pkr.hcl")) or not path.is_file():
             continue
+        name = path.relative_to(directory).as_posix()
         try:
-            texts[path.name] = path.read_bytes().decode()
+            texts[name] = path.read_bytes().decode()
         except (OSError, UnicodeDecodeError) as error:
-            diags.add(UNREADABLE.error(f"`{path.name}` cannot be read: {error}"))
+            diags.add(UNREADABLE.error(f"`{name}` cannot be read: {error}"))
     if not texts:
         diags.add(
             UNREADABLE.error(f"`{directory}` holds no Terraform files", help="name the directory of a root module")

@@ -5,6 +5,7 @@ HCL through one quoting filter; a file that would hold nothing is not written; `
 """
 
 import re
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -28,6 +29,8 @@ Templates = Mapping[str, str]
 """Name below the templates folder -> text."""
 
 SUFFIX = ".j2"
+FOLDERS = ("", "scripts/", "image/", "image/scripts/")  # of the templates
+HCL = (".tf", ".tfvars", ".hcl")
 FAULTY = declare(
     "E001",
     "faulty-template",
@@ -48,6 +51,9 @@ SECTIONS: Mapping[str, Callable[[Stack], Mapping[str, object]]] = {
     "storage.tf": lambda stack: {"storage": stack.storage},
     "capacity.tf": lambda stack: {"capacity": stack.capacity},
     "image.tf": lambda stack: {"image": stack.image},
+    "image/image.pkr.hcl": lambda stack: {"build": stack.build},
+    "image/scripts/install.sh": lambda stack: {"build": stack.build},
+    "image/scripts/clean.sh": lambda stack: {"build": stack.build},
     "serving.tf": lambda stack: {"serving": stack.serving},
     "monitoring.tf": lambda stack: {"monitoring": stack.monitoring},
     "iam.tf": lambda stack: {"identity": stack.identity},
@@ -88,8 +94,8 @@ def _shipped() -> Templates:
     root = template_root()
     return {
         f"{folder}{path.name}": path.read_text(encoding="utf-8")
-        for folder, parent in (("", root), ("scripts/", root / "scripts"))
-        for path in sorted(parent.iterdir(), key=lambda one: one.name)
+        for folder in FOLDERS
+        for path in sorted((root / folder).iterdir(), key=lambda one: one.name)
         if path.name.endswith(SUFFIX)
     }
 
@@ -102,7 +108,16 @@ def run(stack: Stack, templates: Templates, diags: Diagnostics) -> FileSet:
     texts = {path: _render(environment, path, record, diags) for path, record in sections.items()}
     if diags.has_errors:
         raise CompileError
-    return FileSet({path: text for path, text in texts.items() if text.strip()})
+    return FileSet({path: text for path, text in texts.items() if text.strip()} | _copied(stack))
+
+
+def _copied(stack: Stack) -> dict[str, str]:
+    """Files of the user's that go into the image, as they are."""
+    build = stack.build
+    if build is None:
+        return {}
+    found = {f"image/scripts/{name}": text for name, text in build.scripts}
+    return found | ({"image/requirements.txt": build.requirements} if build.requirements else {})
 
 
 @cache
@@ -121,6 +136,7 @@ def _environment(templates: tuple[tuple[str, str], ...]) -> Environment:
     )
     environment.filters["hcl"] = literal
     environment.filters["markdown"] = markdown
+    environment.filters["shell"] = shlex.quote
     return environment
 
 
@@ -150,7 +166,7 @@ def _render(environment: Environment, path: str, record: Mapping[str, object], d
         diags.add(_fault(path + SUFFIX, error))
         return ""
     text = _BLANK_LINES.sub("\n\n", text).strip("\n") + "\n"
-    return format_hcl(text) if path.endswith((".tf", ".tfvars")) else text
+    return format_hcl(text) if path.endswith(HCL) else text
 
 
 def _fault(template: str, error: Exception) -> Diagnostic:

@@ -14,12 +14,14 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from infragen.decide.model import Decision, Estimate, MachineChoice, Plan, StorageChoice
+from infragen.decide.image import ENDING
+from infragen.decide.model import Decision, Estimate, ImageChoice, MachineChoice, Plan, StorageChoice
 from infragen.diagnostics import Diagnostic
 from infragen.fileset import FileSet
 from infragen.lower.model import Stack
 
 FORMAT = 1
+DATED = frozenset({ENDING.id})  # findings that come with the day of the run, and stay out of what is kept
 SIGNIFICANT = 6  # digits of a number that was computed
 
 
@@ -34,11 +36,13 @@ def record(
 ) -> dict[str, Any]:
     """The record of one run; without a plan it holds the workload's name and the diagnostics alone.
 
-    ``is_kept``: it goes into a file, which must not depend on where the descriptor lay: files are named by their last part.
+    ``is_kept``: it goes into a file, which must not depend on where the descriptor lay, nor on the day: files are named by
+    their last part, and findings about dates are left out.
     """
     found = [diagnostic(one) for one in diagnostics]
     if is_kept:
-        found = [one | {"file": one["file"] and PurePath(one["file"]).name} for one in found]
+        kept = [one for one in found if one["code"] not in DATED]
+        found = [one | {"file": one["file"] and PurePath(one["file"]).name} for one in kept]
     if plan is None:
         return {"format": FORMAT, "workload": name, "diagnostics": found}
     resources = stack.resources if stack else ()
@@ -73,6 +77,8 @@ def _decided(plan: Plan) -> dict[str, Any]:
                     "family": plan.image.choice.family,
                     "name": plan.image.choice.name,
                     "rollout": plan.image.choice.rollout,
+                    "base": _base(plan.image.choice),
+                    "canary": _canary(plan.image.choice),
                 },
             ),
             "group": _decision(plan.group, _plain(plan.group.choice)),
@@ -114,6 +120,21 @@ def _decision(decision: Decision[Any], choice: Any, **first: str) -> dict[str, A
         "would_change": list(decision.would_change),
         "ranked": _plain(decision.ranked),
     }
+
+
+def _base(choice: ImageChoice) -> str | None:
+    """What the image is made from, by its path as far as the project is known."""
+    if choice.origin:
+        return choice.origin.path
+    if choice.recipe is None:
+        return None
+    recipe = choice.recipe
+    image = recipe.base_name or f"family/{recipe.base_family}"
+    return f"{recipe.base_project}/{image}" if recipe.base_project else image
+
+
+def _canary(choice: ImageChoice) -> dict[str, Any] | None:
+    return {"name": choice.canary[0], "percent": choice.canary[1]} if choice.canary else None
 
 
 def _machine(choice: MachineChoice) -> dict[str, Any]:

@@ -25,7 +25,8 @@ MARK = "# shows: "
 @cache
 def compiled(case: str) -> Compilation:
     """A case, which has no errors."""
-    source = Source(File(f"{case}.yaml", (FOLDER / f"{case}.yaml").read_bytes()))
+    file = File(f"{case}.yaml", (FOLDER / f"{case}.yaml").read_bytes())
+    source = Source(file, beside=lambda name: (FOLDER / name).read_bytes())
     run = compile_workload(source, CATALOG, TEMPLATES, TODAY)
     assert not run.diagnostics.has_errors, "\n".join(words(one) for one in run.diagnostics)
     return run

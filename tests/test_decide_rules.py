@@ -7,7 +7,7 @@ import pytest
 import yaml
 from msgspec.structs import replace
 
-from infragen.decide import capacity, image, machine, place, storage
+from infragen.decide import capacity, image, machine, place, recipe, storage
 from infragen.decide.need import Need
 from infragen.decide.rule import rule_of
 from infragen.descriptor.model import Storage, Workload
@@ -19,7 +19,7 @@ MACHINES = {one.type: one for one in machine.machines(CATALOG) if one.host is No
 FOLDER = Path(__file__).parent / "decide"
 CHECKS = {
     rule_of(check).id: check
-    for module in (machine, place, capacity, storage, image)
+    for module in (machine, place, capacity, storage, image, recipe)
     for check in (*module.RULES, *getattr(module, "PREFERENCES", ()))
 }
 BASE = {"version": 1, "name": "case", "task": "serve", "model": {"name": "Llama-3.1-8B"}}
@@ -48,9 +48,13 @@ def candidate(subject: str, case: dict) -> tuple[object, object]:
         return need, next(site for site in place.sites(CATALOG, box) if site.region.name == case["region"])
     if subject == "capacity":
         return need, capacity.Offer(box, case["model"], 8, case.get("hours"))
-    return image.Boot(box, case.get("parallel", False)), next(
-        one for one in CATALOG.image_families if one.family == case["family"]
-    )
+    if subject == "recipe":
+        ground = recipe.Ground(box, case["region"], (case["region"] + "-a",), frozenset(), False)
+        builder = next(one for one in CATALOG.image_builders if one.machine_type == case["builder"])
+        return ground, recipe.bench(need, builder)
+    driver = CATALOG.accelerator_drivers.get(box.accelerator.name) if box.accelerator else None
+    boot = image.Boot(box, case.get("parallel", False), driver, case.get("built", False))
+    return boot, next(one for one in CATALOG.image_families if one.family == case["family"])
 
 
 def store_of(given: dict) -> storage.Store:

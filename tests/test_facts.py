@@ -48,7 +48,8 @@ def test_keys_are_unique_and_every_row_is_sourced(name):
 
 @pytest.mark.parametrize(
     "attribute",
-    ["accelerators", "other_accelerators", "machines", "fabrics", "regions", "models", "topologies", "storage_services", "image_families", "quotas", "host_machines", "confidential"],
+    ["accelerators", "other_accelerators", "machines", "fabrics", "regions", "models", "topologies", "storage_services", "image_families", "operating_systems", "driver_branches", "accelerator_drivers", "image_software",
+     "image_files", "image_repositories", "image_builders", "quotas", "host_machines", "confidential"],
 )  # fmt: skip
 def test_every_row_fits_its_record(attribute):
     assert getattr(CATALOG, attribute)
@@ -77,6 +78,15 @@ def test_joins_are_whole():
     assert column("host_prices", "region") <= regions
     assert column("host_prices", "series") <= column("host_machines", "series")
     assert column("topologies", "machine_type") <= machines
+    assert column("image_families", "os") <= column("operating_systems", "name")
+    assert column("image_families", "driver") - {""} <= column("driver_branches", "branch")
+    assert column("accelerator_drivers", "accelerator") == column("quotas", "accelerator")
+    assert column("image_software", "repository") - {""} <= column("image_repositories", "id")
+    assert column("image_repositories", "transport") - {""} <= column("image_repositories", "id")
+    assert column("image_builders", "machine_type") <= column("host_machines", "name")
+    assert {name for row in rows("image_software") for name in row["os"].split(";")} <= column(
+        "operating_systems", "name"
+    )
     assert column("topologies", "accelerator") <= chips
     assert column("quotas", "accelerator") == {
         chip.name for chip in CATALOG.accelerators.values() if chip.kind == "gpu" and chip.offered

@@ -165,7 +165,8 @@ def _boot_disk_gib(need: Need, booted: ImageChoice) -> int:
     if asked:
         return math.ceil(asked / units.GIB)
     container = BOOT_MARGIN_GIB if need.workload.run and need.workload.run.container else 0
-    return STEP_GIB * math.ceil((BOOT_MARGIN_GIB + container) / STEP_GIB)
+    room = STEP_GIB * math.ceil((BOOT_MARGIN_GIB + container) / STEP_GIB)
+    return max(room, booted.recipe.disk_gib) if booted.recipe else room
 
 
 def location(

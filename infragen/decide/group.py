@@ -14,6 +14,7 @@ from infragen.diagnostics import Diagnostics, declare
 HEALING_CHECKS = "https://docs.cloud.google.com/compute/docs/instance-groups/autohealing-instances-in-migs"
 UPDATES = "https://docs.cloud.google.com/compute/docs/instance-groups/rolling-out-updates-to-managed-instance-groups"
 BOOT_S = 300  # boot of an image that holds everything, G005
+ENGINE_S = 120  # starting the engine of a container that is there
 CONTAINER_S = 300  # pulling a container of several GB, and starting its engine
 INSTALL_S = 300  # packages that a public image lacks
 HEAL_MAX_S = 3600  # the API's limit of the initial delay, G005
@@ -236,7 +237,9 @@ def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupCh
 
 def _boot_s(need: Need, asked: GroupNeed) -> int:
     """Time until the program runs: longer for a container that is pulled, and for packages that are installed."""
-    container = CONTAINER_S if need.workload.run and need.workload.run.container else 0
+    container = 0
+    if need.workload.run and need.workload.run.container:
+        container = ENGINE_S if need.workload.image.preload else CONTAINER_S
     return BOOT_S + container + (0 if asked.has_own_image else INSTALL_S)
 
 

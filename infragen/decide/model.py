@@ -5,7 +5,18 @@ from typing import Generic, Literal, TypeVar
 from msgspec import Struct
 
 from infragen.descriptor.model import CapacityModel, Purpose
-from infragen.facts.model import Accelerator, Fabric, ImageFamily, MachineType, Region, StorageService
+from infragen.facts.model import (
+    Accelerator,
+    Fabric,
+    ImageFamily,
+    ImageFile,
+    ImageRepository,
+    ImageSoftware,
+    MachineType,
+    OperatingSystem,
+    Region,
+    StorageService,
+)  # fmt: skip
 
 Choice_co = TypeVar("Choice_co", covariant=True)
 
@@ -141,6 +152,39 @@ class LocationChoice(Struct, frozen=True):
     zones: tuple[str, ...]
 
 
+class Recipe(Struct, frozen=True):
+    """How an image is built: what it starts from, what goes into it, and the machine that does it."""
+
+    base_project: str | None  # None: the workload's own
+    base_family: str | None
+    base_name: str | None
+    os: OperatingSystem | None  # None: cannot be told from the base's name
+    arch: Literal["x86_64", "arm64"]
+    software: tuple[ImageSoftware, ...]  # in the order of installation
+    repositories: tuple[ImageRepository, ...]  # likewise
+    files: tuple[ImageFile, ...]
+    traits: frozenset[str]  # what the machine has and the software was chosen by, see image_software.csv
+    packages: tuple[str, ...]
+    scripts: tuple[tuple[str, str], ...]  # name, text; in the order in which they run
+    requirements: str | None  # of Python
+    builder: str  # machine type
+    builder_has_accelerator: bool
+    disk_type: str
+    disk_gib: int
+    zone: str
+    external_ip: bool
+    container: str | None  # pulled while the image is built
+
+
+class ImageOrigin(Struct, frozen=True):
+    """What Terraform makes an image from."""
+
+    kind: Literal["disk", "snapshot", "image", "archive"]
+    path: str  # a bare name is one of the workload's own project
+    sha1: str | None
+    features: tuple[str, ...]  # empty: those of the source
+
+
 class ImageChoice(Struct, frozen=True):
     """What the machines boot: an image or the newest of a family, always by project."""
 
@@ -151,6 +195,16 @@ class ImageChoice(Struct, frozen=True):
     os: str  # for the boot scripts: ubuntu, rocky, cos, or "" for an image of the user's own
     arch: Literal["x86_64", "arm64"]
     base: ImageFamily | None  # the public family it is, or is built from
+    recipe: Recipe | None = None  # it is built with Packer
+    origin: ImageOrigin | None = None  # it is made by Terraform
+    canary: tuple[str, int] | None = None  # another image of the same project, and its share of the machines in percent
+
+    @property
+    def boots(self) -> str:
+        """What the machines boot, as the templates name it: an image, or the newest of a family."""
+        if self.name and self.rollout == "pinned":
+            return f"image {self.name}"
+        return f"family {self.family}"
 
 
 class ScheduleChoice(Struct, frozen=True):

@@ -22,6 +22,7 @@ from infragen.decide import (
     place,
     pricing,
     rank,
+    recipe,
     sizing_of,
     stores,
     unsupported,
@@ -292,7 +293,7 @@ def _plan(
         nodes_per_replica=1 / fit.replicas_per_node,
         zones=zones,
         load_s=0.0,
-        has_own_image=bool(workload.image.base),
+        has_own_image=bool(workload.image.base or workload.image.source or workload.image.is_built),
         requests_per_second_per_node=fit.requests_per_second_per_node,
         boot_disk=workload.machine.boot_disk or fit.machine.record.boot_disk_types[0],
     )
@@ -305,7 +306,14 @@ def _plan(
     asked = replace(asked, load_s=load_s, stores=tuple(one.choice for one in stored))
     group_decision = group.decide(need, asked, diags)
     capacity_decision = obtain.decide(need, best, ranked, offers, group_decision.choice, diags)
-    image_decision = image.decide(need, image.Boot(fit.machine, _mounts_parallel(stored)), diags)
+    ground = recipe.Ground(
+        machine=fit.machine,
+        region=best.site.region.name,
+        zones=zones,
+        stores=frozenset(one.choice.service.service for one in stored),
+        has_local_ssd=fit.machine.record.local_ssd_mode == "bundled" and bool(fit.machine.record.local_ssd_count),
+    )
+    image_decision = image.decide(need, ground, _mounts_parallel(stored), diags)
     serving = _serving(need, fit)
     largest = group_decision.choice.max_size + group_decision.choice.max_surge
     network = _network(need, fit, stored, largest, diags)

@@ -20,22 +20,7 @@ NOT_COMPILED = declare(
 
 def _unsupported(workload: Workload) -> Iterator[tuple[str, str, str]]:
     """Path, what is not done, and the way around."""
-    image, capacity = workload.image, workload.capacity
-    built = "build the image yourself and name it in `image.base`"
-    if image.packages:
-        yield "image.packages", "images are not built yet", built
-    if image.scripts:
-        yield "image.scripts", "images are not built yet", built
-    if image.python:
-        yield "image.python", "images are not built yet", built
-    if image.family:
-        yield "image.family", "images are not built yet", "to boot a family, name it as `image: {base: {family: ...}}`"
-    if image.canary:
-        yield (
-            "image.canary",
-            "a second version of the group is not written yet",
-            "roll the image out to a second workload",
-        )
+    capacity = workload.capacity
     if capacity.wait_for:
         yield (
             "capacity.wait_for",

@@ -449,21 +449,104 @@ def zone_outside_regions(w: Workload) -> Iterator[Finding]:
 
 @check("D055", "ambiguous-image", "https://cloud.google.com/compute/docs/images/image-families-best-practices")
 def ambiguous_image(w: Workload) -> Iterator[Finding]:
-    """A base image is one image or one family, and a canary is tried against a fleet that holds still.
+    """A base image is one image or one family, a single image has no family to follow, and a canary is tried against a
+    fleet that holds still.
 
     Why: a family names its newest image, which need not be the one that is named beside it; machines that take the
     newest image at every boot are a mixture that nothing can be compared with.
-    Example: `base: {family: x, name: x-1}`; `canary` with `rollout: family-at-boot`.
+    Example: `base: {family: x, name: x-1}`; `base: {name: x-1}` with `rollout: family-at-plan`; `canary` with
+    `rollout: family-at-boot`.
     """
-    base = w.image.base
+    image, base = w.image, w.image.base
     if base and base.family is not None and base.name is not None:
         help = "remove `name` to follow the family, or `family` to stay with the image"
         yield Finding("image.base.name", "the base is both a family and an image", "`family` is given too", help)
     if base and base.family is None and base.name is None:
         yield Finding("image.base", "the base image is not said", "no `family`, no `name`", "add one of them")
-    if w.image.canary and w.image.rollout == "family-at-boot":
+    is_single = image.source is not None or (
+        base is not None and base.name is not None and base.family is None and not image.is_built
+    )
+    if is_single and image.rollout in ("family-at-plan", "family-at-boot"):
+        help = "write `rollout: pinned`, or name a family in `image.base`"
+        yield Finding("image.rollout", f"`rollout: {image.rollout}` without a family", "one image is booted", help)
+    if image.canary and image.rollout == "family-at-boot":
         help = "write `rollout: pinned` or `rollout: family-at-plan`, or remove `canary`"
         yield Finding("image.canary", "a canary needs a fleet of one image", "with `rollout: family-at-boot`", help)
+    if image.canary and base and base.name == image.canary.name and not image.is_built:
+        help = "name the image to try in `image.canary.name`, and the one that serves in `image.base.name`"
+        yield Finding("image.canary.name", "the canary is the image that all machines boot", "the base's name", help)
+
+
+_SOURCES = ("disk", "snapshot", "image", "archive")
+
+
+@check("D090", "ambiguous-image-source", "https://cloud.google.com/compute/docs/images/create-custom")
+def ambiguous_image_source(w: Workload) -> Iterator[Finding]:
+    """An image is made from one thing: a base it is built on, or one disk, snapshot, image or archive.
+
+    Why: the provider takes several sources, and the API refuses them at apply; what only a build uses would be left aside.
+    Example: `source: {disk: ..., snapshot: ...}`; `source` with `packages`; `sha1` without `archive`.
+    """
+    image, source = w.image, w.image.source
+    if source is None:
+        return
+    given = [name for name in _SOURCES if getattr(source, name) is not None]
+    if len(given) != 1:
+        label = f"{' and '.join(given)} are given" if given else "no source is given"
+        help = f"give one of {', '.join(f'`{name}`' for name in _SOURCES)}"
+        yield Finding("image.source", "an image is made from one source", label, help)
+    if source.sha1 is not None and source.archive is None:
+        yield Finding("image.source.sha1", "a digest of no archive", "`archive` is not given", "remove `sha1`")
+    for name in ("base", "packages", "scripts", "python"):
+        if getattr(image, name) is not None:
+            help = f"remove `{name}`, or remove `source` to have an image built on a base"
+            yield Finding(f"image.{name}", f"`{name}` has no effect beside `source`", "the image is copied", help)
+
+
+@check("D091", "nothing-to-build")
+def nothing_to_build(w: Workload) -> Iterator[Finding]:
+    """What a builder is told belongs to an image that is built.
+
+    Why: without a family, packages, scripts or Python requirements no image is built, and nobody reads it.
+    Example: `image: {builder: n2-standard-16}` alone; `external_ip: true` beside `base` only; `preload` without a container.
+    """
+    image = w.image
+    if image.is_built:
+        if image.preload and not (w.run and w.run.container):
+            help = "remove `preload`, or give `run.container`"
+            yield Finding("image.preload", "there is no container to pull", "nothing is run in one", help)
+        if image.preload and any(store.docker_data for store in w.storage):
+            help = "remove `preload`, or `docker_data`"
+            yield Finding("image.preload", "what the image holds is hidden by `docker_data`", "pulled in vain", help)
+        return
+    told = (("builder", image.builder is not None), ("external_ip", image.external_ip), ("preload", image.preload))
+    for name, is_given in (*told, ("revision", image.revision != 1 and image.source is None)):
+        if is_given:
+            help = f"remove `{name}`, or say what is built: `family`, `packages`, `scripts` or `python`"
+            yield Finding(f"image.{name}", f"`{name}` has no effect", "no image is built", help)
+
+
+@check("D092", "same-script-twice")
+def same_script_twice(w: Workload) -> Iterator[Finding]:
+    """Scripts of an image have names of their own, which every file system and shell takes as they are.
+
+    Why: they are copied into one folder under their last part; one would take the other's place.
+    Example: `scripts: [a/setup.sh, b/setup.sh]`; `scripts: ["my setup.sh"]`.
+    """
+    seen: dict[str, int] = {}
+    for index, script in enumerate(w.image.scripts or ()):
+        name = script.rpartition("/")[2]
+        path = f"image.scripts.{index}"
+        if not _SCRIPT_NAME.fullmatch(name):
+            help = "use letters, digits, dots, dashes and underscores, for example `setup.sh`"
+            yield Finding(path, f"`{name}` is no name for a script", "cannot be copied as it is", help)
+        elif name in seen:
+            label = f"entry {seen[name] + 1} has the same name"
+            yield Finding(path, f"two scripts are called `{name}`", label, "rename one of them")
+        seen.setdefault(name, index)
+
+
+_SCRIPT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @check("D056", "blocked-update", MIG_DOCS)

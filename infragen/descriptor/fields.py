@@ -63,6 +63,22 @@ FORMS: dict[str, Form] = {
     r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$": Form("a DNS name", "chat.example.com"),
     r"^[0-9A-F]{6}-[0-9A-F]{6}-[0-9A-F]{6}$": Form("the id of a billing account", "01ABCD-23EF45-678901"),
     r"^[^@\s]+@[^@\s]+\.[^@\s]+$": Form("an e-mail address", "ops@example.com"),
+    r"^projects/[^/]+/(zones|regions)/[^/]+/disks/[a-z][-a-z0-9]*$": Form(
+        "the full path of a disk", "projects/my-project/zones/europe-west4-a/disks/golden"
+    ),
+    r"^(projects/[^/]+/global/snapshots/)?[a-z][-a-z0-9]*$": Form(
+        "the name or the full path of a snapshot", "projects/my-project/global/snapshots/golden-v3"
+    ),
+    r"^(projects/[^/]+/global/images/)?[a-z][-a-z0-9]*$": Form(
+        "the name or the full path of an image, not of a family", "projects/my-project/global/images/golden-v3"
+    ),
+    r"^gs://[a-z0-9][-a-z0-9_.]{1,61}[a-z0-9]/.+\.tar\.gz$": Form(
+        "a compressed archive in a bucket", "gs://bucket/path/image.tar.gz"
+    ),
+    r"^[0-9a-f]{40}$": Form("40 hexadecimal digits in lower case", "da39a3ee5e6b4b0d3255bfef95601890afd80709"),
+    r"^[A-Za-z0-9][A-Za-z0-9+._-]*(=[A-Za-z0-9][A-Za-z0-9.+:~_-]*)?$": Form(
+        "the name of a package, with or without `=` and a version", "jq"
+    ),
     r"^[A-Za-z0-9._/-]+$": Form("letters, digits, `.`, `_`, `-` and `/`", "stacks/chat"),
 }
 """Pattern of the model -> its words. A test holds that no pattern is without."""

@@ -32,6 +32,7 @@ def load(source: Source, diags: Diagnostics) -> Workload:
     diags.extend(checks.run(workload))
     diags.raise_if_errors()
     _read_config(workload, source, diags)
+    _read_image_files(workload, source, diags)
     diags.raise_if_errors()
     return workload
 
@@ -81,6 +82,40 @@ def _read_config(workload: Workload, source: Source, diags: Diagnostics) -> None
         problem = "is not JSON"
     place = workload.at("model.config") or Span(source.descriptor.name, 1)
     diags.add(rules.unusable_config(place, name, problem))
+
+
+def _read_image_files(workload: Workload, source: Source, diags: Diagnostics) -> None:
+    """Puts the text of the files that go into an image beside the workload, or reports why one cannot be used."""
+    scripts = workload.image.scripts or []
+    named = [(f"image.scripts.{index}", name, True) for index, name in enumerate(scripts)]
+    if workload.image.python is not None:
+        named.append(("image.python", workload.image.python, False))
+    for path, name, is_script in named:
+        text, problem = "", ""
+        try:
+            content = source.beside(name)
+            text = content.decode()
+            problem = "is larger than 1 MiB" if len(content) > MAX_BYTES else _unfit(text, is_script=is_script)
+        except FileNotFoundError:
+            problem = "does not exist"
+        except OSError as error:
+            problem = f"cannot be read: {error.strerror}"
+        except ValueError:
+            problem = "is not text in UTF-8"
+        if problem:
+            diags.add(rules.unusable_image_file(workload.at(path), name, problem))
+        workload._files[name] = text if text.endswith("\n") else f"{text}\n"
+
+
+def _unfit(text: str, *, is_script: bool) -> str:
+    """What keeps a text from being run, or read, on the machine that the image is built on."""
+    if "\0" in text:
+        return "holds a NUL byte"
+    if "\r" in text:
+        return "has line breaks of Windows, which no shell reads"
+    if not text.strip():
+        return "is empty"
+    return "" if text.startswith("#!") or not is_script else "does not say what runs it"
 
 
 def _document(file: File, diags: Diagnostics, is_overlay: bool) -> tree.Mapping | None:

@@ -354,6 +354,41 @@ class BaseImage(Section):
     name: Label | None = Field(None, description="image name")
 
 
+GuestFeature = Literal[
+    "GVNIC", "IDPF", "MULTI_IP_SUBNET", "SECURE_BOOT", "SEV_CAPABLE", "SEV_LIVE_MIGRATABLE", "SEV_LIVE_MIGRATABLE_V2",
+    "SEV_SNP_CAPABLE", "SNP_SVSM_CAPABLE", "SUSPEND_RESUME_COMPATIBLE", "TDX_CAPABLE", "UEFI_COMPATIBLE",
+    "VIRTIO_SCSI_MULTIQUEUE",
+]  # fmt: skip
+
+
+class ImageSource(Section):
+    """What Terraform makes the image from: one of disk, snapshot, image, archive."""
+
+    disk: (
+        Annotated[str, StringConstraints(pattern=r"^projects/[^/]+/(zones|regions)/[^/]+/disks/[a-z][-a-z0-9]*$")]
+        | None
+    ) = Field(None, description="disk that no running machine uses, by its full path")
+    snapshot: (
+        Annotated[str, StringConstraints(pattern=r"^(projects/[^/]+/global/snapshots/)?[a-z][-a-z0-9]*$")] | None
+    ) = Field(None, description="snapshot, by name or full path")
+    image: Annotated[str, StringConstraints(pattern=r"^(projects/[^/]+/global/images/)?[a-z][-a-z0-9]*$")] | None = (
+        Field(None, description="image to copy, by name or full path")
+    )
+    archive: (
+        Annotated[str, StringConstraints(pattern=r"^gs://[a-z0-9][-a-z0-9_.]{1,61}[a-z0-9]/.+\.tar\.gz$")] | None
+    ) = Field(
+        None,
+        description="`disk.raw` in a compressed archive in Cloud Storage",
+        examples=["gs://bucket/path/image.tar.gz"],
+    )
+    sha1: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")] | None = Field(
+        None, description="digest of the archive"
+    )
+    guest_os_features: list[GuestFeature] | None = Field(
+        None, description="what the system in it can do; else what the source says"
+    )
+
+
 class Canary(Section):
     """A second version for a part of the group."""
 
@@ -361,19 +396,39 @@ class Canary(Section):
     percent: Annotated[int, Field(ge=1, le=99)] = Field(10, description="share of the machines")
 
 
-class Image(Section):
-    """The boot image: used as it is (base), or built into a family (family with base)."""
+Package = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._-]*(=[A-Za-z0-9][A-Za-z0-9.+:~_-]*)?$", max_length=200)
+]
 
-    base: BaseImage | None = Field(None, description="image to start from")
-    family: Label | None = Field(None, description="family that images of this workload are published in")
-    packages: list[str] | None = Field(None, description="operating system packages to install")
+
+class Image(Section):
+    """The boot image: used as it is (base), made in Terraform (source), or built with Packer (family, packages, scripts, python)."""
+
+    base: BaseImage | None = Field(None, description="image to boot, or to build on; else decided")
+    source: ImageSource | None = Field(None, description="what Terraform makes the image from")
+    family: Label | None = Field(
+        None, description="family that images of this workload are published in; else its name"
+    )
+    packages: list[Package] | None = Field(
+        None, description="operating system packages to install, `name` or `name=version`"
+    )
     scripts: list[str] | None = Field(None, description="scripts to run while building, relative to the descriptor")
     python: str | None = Field(None, description="requirements file to install, relative to the descriptor")
+    preload: bool = Field(False, description="pull the container of `run` into the image, so that no machine does")
+    builder: str | None = Field(None, description="machine type to build on; else decided, without accelerator")
     external_ip: bool = Field(False, description="give the builder an external address")
+    revision: Count = Field(
+        1, description="raise it to make the image anew from the same recipe, for example on a newer base"
+    )
     rollout: Literal["pinned", "family-at-plan", "family-at-boot"] | None = Field(
         None, description="when a new image reaches the group"
     )
     canary: Canary | None = Field(None, description="try another image on part of the group")
+
+    @property
+    def is_built(self) -> bool:
+        """Whether an image is built with Packer."""
+        return self.source is None and any((self.family, self.packages, self.scripts, self.python))
 
 
 class Update(Section):
@@ -589,12 +644,18 @@ class Workload(Section):
     state: State | None = Field(None, description="remote state in a bucket; else local")
 
     _shape: dict[str, Any] | None = PrivateAttr(default=None)
+    _files: dict[str, str] = PrivateAttr(default_factory=lambda: {})
     _where: Where | None = PrivateAttr(default=None)  # a function as default would be bound like a method
 
     @property
     def published_shape(self) -> dict[str, Any] | None:
         """Content of the ``config.json`` that ``model.config`` names; None without one."""
         return self._shape
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Text of the files that ``image.scripts`` and ``image.python`` name, by that name."""
+        return self._files
 
     def at(self, path: str) -> Span | None:
         """The place of ``path`` (for example ``serve.ttft_ms`` or ``storage.0.service``) in the user's files.

@@ -238,3 +238,15 @@ def unusable_config(file: str, problem: str) -> Says:
     return Says(
         f"`{file}` {problem}", help="the path is relative to the descriptor; name the `config.json` of the model"
     )
+
+
+@objection("D018", "unusable-image-file", "https://developer.hashicorp.com/packer/docs/provisioners/shell")
+def unusable_image_file(file: str, problem: str) -> Says:
+    """A script or requirements file for an image can be read, is text with line feeds, and a script says what runs it.
+
+    Why: it is copied into the output and run on the machine that the image is built on; a file that cannot run there fails
+    after minutes of building.
+    Example: `scripts: [setup.sh]` where the file lies elsewhere; a script whose first line is not `#!/bin/bash`.
+    """
+    help = "the path is relative to the descriptor; a script begins with a line like `#!/bin/bash`"
+    return Says(f"`{file}` {problem}", help=help)

@@ -182,6 +182,41 @@ class Catalog:
         }
 
     @cached_property
+    def operating_systems(self) -> dict[str, model.OperatingSystem]:
+        """Operating systems of images, by name."""
+        return self._by_name("operating_systems", model.OperatingSystem)
+
+    @cached_property
+    def driver_branches(self) -> dict[int, model.DriverBranch]:
+        """Branches of the accelerator driver, by number."""
+        return {row.branch: row for row in self.table("driver_branches").records(model.DriverBranch)}
+
+    @cached_property
+    def accelerator_drivers(self) -> dict[str, model.AcceleratorDriver]:
+        """The driver branches that know a chip, by its name."""
+        return self._by_name("accelerator_drivers", model.AcceleratorDriver, "accelerator")
+
+    @cached_property
+    def image_software(self) -> tuple[model.ImageSoftware, ...]:
+        """What may go into an image that is built, in the order in which it is installed."""
+        return tuple(self.table("image_software").records(model.ImageSoftware))
+
+    @cached_property
+    def image_files(self) -> tuple[model.ImageFile, ...]:
+        """Files that may go into an image that is built."""
+        return tuple(self.table("image_files").records(model.ImageFile))
+
+    @cached_property
+    def image_repositories(self) -> dict[str, model.ImageRepository]:
+        """Where packages of an image come from, by id."""
+        return self._by_name("image_repositories", model.ImageRepository, "id")
+
+    @cached_property
+    def image_builders(self) -> tuple[model.ImageBuilder, ...]:
+        """Machine types to build images on."""
+        return tuple(self.table("image_builders").records(model.ImageBuilder))
+
+    @cached_property
     def quotas(self) -> dict[str, model.Quota]:
         """Quota metrics by accelerator."""
         return self._by_name("quotas", model.Quota, "accelerator")

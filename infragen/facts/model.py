@@ -297,6 +297,7 @@ class ImageFamily(Struct, frozen=True):
     driver: str | None
     fabrics: frozenset[str]  # rows of fabrics.csv that it is made for; empty: plain networking and accelerators
     has_parallel_client: bool  # packages of the parallel file system's client are known for it
+    holds: frozenset[str]  # software that a build on it need not install: `cuda`, `python`
     preference: int  # the lowest is taken where several fit
     confidence: str
     sources: str
@@ -319,6 +320,92 @@ class WorkloadPolicy(Struct, frozen=True):
     machine_types: tuple[str, ...]  # those of the series that take one; empty: all
     type: str
     accelerator_topology: str | None
+    confidence: str
+
+
+class OperatingSystem(Struct, frozen=True):
+    """An operating system that images are made of. ``words`` are the pieces of an image's name that tell it."""
+
+    name: str  # as in `ImageFamily.os`
+    words: tuple[str, ...]
+    packager: Literal["apt", "dnf", "none"]
+    cuda_repository: str | None  # the folder of its packages at the vendor of the accelerators
+    is_buildable: bool  # whether anything can be installed into it
+    end_of_support: str  # ISO date, of the support that comes with the image
+    confidence: str
+
+
+class DriverBranch(Struct, frozen=True):
+    """A branch of the accelerator driver, and the newest CUDA release that it is paired with."""
+
+    branch: int
+    cuda: str
+    end_of_support: str  # ISO date
+    confidence: str
+
+
+class AcceleratorDriver(Struct, frozen=True):
+    """The driver branches that know a chip; no last branch: the newest still does."""
+
+    accelerator: str
+    first_branch: int
+    last_branch: int | None
+    confidence: str
+    notes: str
+
+
+class ImageSoftware(Struct, frozen=True):
+    """Packages for an image. They go in where the machine has all that ``needs`` names; empty sets ask for nothing."""
+
+    id: str
+    purpose: str
+    needs: frozenset[str]
+    os: frozenset[str]
+    arch: frozenset[str]
+    driver: int | None
+    repository: str | None
+    packages: tuple[str, ...]  # as the packager takes them; a shell may find $(uname -r) in one
+    is_held: bool  # no upgrade may move it away from the driver or the kernel
+    is_plugin: bool  # it makes programs use the fabric
+    source_edit: str | None  # for sed: such a package holds the source of a kernel module, which is built for the image
+    confidence: str
+    sources: str
+    notes: str
+
+
+class ImageFile(Struct, frozen=True):
+    """A file for an image, where the machine has all that ``needs`` names. Line breaks of its text are written as \\n."""
+
+    id: str
+    purpose: str
+    needs: frozenset[str]
+    path: str
+    content: str
+    unit: str | None  # of systemd, to be enabled
+    confidence: str
+
+
+class ImageRepository(Struct, frozen=True):
+    """Where packages come from. ``line`` may name what /etc/os-release and the script set."""
+
+    id: str
+    kind: Literal[
+        "apt", "deb", "repo", "yum"
+    ]  # a line, a package that brings it, a file that brings it, a base address
+    key: str | None  # address; `trusted`: it has none
+    line: str
+    transport: str | None  # the repository that must come before it
+    packages: tuple[str, ...]  # what is installed from it before the next one is added
+    confidence: str
+
+
+class ImageBuilder(Struct, frozen=True):
+    """A machine type that images are built on; the lowest preference is taken where several are to be had."""
+
+    machine_type: str
+    arch: Literal["x86_64", "arm64"]
+    disk_type: str
+    preference: int
     confidence: str
 
 

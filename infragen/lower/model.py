@@ -432,6 +432,15 @@ class UpdatePolicy(Struct, frozen=True, kw_only=True):
     because: Because = ()
 
 
+class GroupVersion(Struct, frozen=True, kw_only=True):
+    """A template, and the share of the machines that are made from it; None: all the others."""
+
+    name: str
+    template: Expression
+    percent: int | None = None
+    because: Because = ()
+
+
 class InstanceGroup(Named, frozen=True, kw_only=True):
     """The managed instance group."""
 
@@ -440,7 +449,7 @@ class InstanceGroup(Named, frozen=True, kw_only=True):
     location: tuple[str, Expression]  # argument, value
     zones: Expression | None
     shape: str | None
-    template: Expression
+    versions: tuple[GroupVersion, ...]
     size: int | Expression | None  # None: the autoscaler or a resize request decides
     size_because: Because
     suspended: int | Expression
@@ -508,10 +517,15 @@ class HealthCheck(Named, frozen=True, kw_only=True):
 class ComputePart(Struct, frozen=True, kw_only=True):
     """Everything of main.tf."""
 
-    template: InstanceTemplate
+    templates: tuple[InstanceTemplate, ...]
     group: InstanceGroup
     health_check: HealthCheck | None
     autoscaler: Autoscaler | None
+
+    @property
+    def template(self) -> InstanceTemplate:
+        """What most machines are made from; a canary's comes after it."""
+        return self.templates[0]
 
 
 # --- serving, image, identity, monitoring ------------------------------------------------------------------------------
@@ -565,11 +579,90 @@ class ImageLookup(Resource, frozen=True, kw_only=True):
     project: Text
 
 
+class MadeImage(Named, frozen=True, kw_only=True):
+    """An image that Terraform makes. ``source``: argument and value; None: the archive is it."""
+
+    description: str
+    family: str | None
+    source: tuple[str, Text] | None
+    archive: str | None
+    sha1: str | None
+    location: Expression
+    features: tuple[str, ...]
+    kms_key: str | None
+
+
 class ImagePart(Struct, frozen=True, kw_only=True):
     """Everything of image.tf."""
 
-    boot_image: Local
+    locals: tuple[Local, ...]
     lookup: ImageLookup | None
+    made: MadeImage | None = None
+
+
+class ImageRepository(Struct, frozen=True, kw_only=True):
+    """Where packages come from, as the script adds it: a function of the script, and its arguments."""
+
+    function: str
+    arguments: tuple[str, ...]
+    packages: tuple[str, ...]  # what is installed before the next one is added
+
+
+class ImagePackages(Struct, frozen=True, kw_only=True):
+    """Packages that are installed together, and what for. ``source_edit``: of the module's source that the package holds."""
+
+    purpose: str
+    packages: tuple[str, ...]
+    is_held: bool
+    source_edit: str | None
+
+
+class ImageFile(Struct, frozen=True, kw_only=True):
+    """A file, its text with line breaks as \\n, and the unit of systemd that it is, where it is to be enabled."""
+
+    purpose: str
+    path: str
+    content: str
+    unit: str | None
+
+
+class ImageBuild(Struct, frozen=True, kw_only=True):
+    """Everything of image/: the Packer file and what it runs. Values that hold `var.` are expressions of Packer."""
+
+    name: str
+    family: str
+    description: str
+    because: Because
+    project: str | None
+    base: tuple[str, str]  # argument, name
+    base_project: Text
+    labels: Mapping[str, str]
+    location: str
+    zone: str
+    region: str
+    subnet: Expression
+    machine_type: str
+    has_accelerator: bool
+    disk_type: str
+    disk_gib: int
+    external_ip: bool
+    account: Expression
+    kms_key: str | None
+    packer_version: str
+    plugin_version: str
+    longest_s: int  # the builder is deleted after that, whatever happens
+    # the script that installs
+    cuda_repository: str | None
+    repositories: tuple[ImageRepository, ...]
+    software: tuple[ImagePackages, ...]
+    files: tuple[ImageFile, ...]
+    packages: tuple[str, ...]
+    requirements: str | None
+    holds_kernel: bool
+    has_container: bool
+    has_accelerators: bool
+    container: str | None  # pulled while building
+    scripts: tuple[tuple[str, str], ...]  # file below image/scripts, text
 
 
 class ServiceAccount(Resource, frozen=True, kw_only=True):
@@ -598,7 +691,7 @@ class IdentityPart(Struct, frozen=True, kw_only=True):
     """Everything of iam.tf."""
 
     services: Services
-    account: ServiceAccount
+    accounts: tuple[ServiceAccount, ...]
     members: tuple[Member, ...]
 
 
@@ -736,6 +829,9 @@ class Boot(Struct, frozen=True, kw_only=True):
     has_ranks: bool  # the program is told its rank, the size of the group and where its first machine is
     has_secrets: bool
     has_metrics: bool  # the agent reads metrics of the program
+    is_prepared: bool = False  # the image holds what would be installed else
+    has_rdma: bool = False  # the machine's fabric reads and writes remote memory
+    has_python: bool = False  # programs find the environment that the image holds
 
     @property
     def has_program(self) -> bool:
@@ -797,6 +893,7 @@ class Stack(Struct, frozen=True, kw_only=True):
     storage: StoragePart | None = None
     capacity: CapacityPart | None = None
     image: ImagePart
+    build: ImageBuild | None = None
     serving: ServingPart | None = None
     monitoring: MonitoringPart | None = None
 

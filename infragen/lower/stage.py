@@ -11,6 +11,7 @@ from infragen.diagnostics import Diagnostic
 from infragen.lower.gce import (
     addresses,
     boot,
+    build,
     capacity,
     checks,
     compute,
@@ -37,6 +38,7 @@ PATHS: Mapping[str, str] = {
     "N104": "group.autoscale.signal",
     "N105": "capacity.start",
     "N106": "security.kms_key",
+    "N110": "image.canary",
 }
 """Code of a finding of `check` -> the dotted path of the descriptor that it is about."""
 
@@ -70,6 +72,7 @@ def run(plan: Plan) -> Stack:
         storage=storage.part(stores),
         capacity=booked,
         image=image.lower(context),
+        build=build.lower(context),
         serving=serving.lower(context),
         monitoring=monitoring.lower(context),
     )

@@ -87,8 +87,7 @@ def storage(choice: StorageChoice) -> str:
 def image(plan: Plan) -> str:
     """The image in a line."""
     choice = plan.image.choice
-    kind = f"image {choice.name}" if choice.name else f"family {choice.family}"
-    return f"{kind} of {choice.project or 'the own project'} ({choice.rollout})"
+    return f"{choice.boots} of {choice.project or 'the own project'} ({choice.rollout})"
 
 
 def group(plan: Plan) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from infragen.diagnostics import Diagnostics
 from infragen.fileset import FileSet
-from infragen.verify import hcl, policy, references, schema
+from infragen.verify import hcl, packer, policy, references, schema
 from infragen.verify.model import File
 from infragen.verify.module import directory, modules
 
@@ -30,6 +30,8 @@ def run(files: FileSet, diags: Diagnostics, is_accelerator_machine: Callable[[st
                 unreadable.add(directory(path))
             if path.endswith(_TERRAFORM):
                 read.append(file)
+            elif path.endswith(packer.SUFFIX) and not errors:
+                diags.extend(packer.check(file))
     for module in modules(file for file in read if directory(file.path) not in unreadable):
         known = schema.providers(module.files)
         for file in (*module.files, *module.value_files):

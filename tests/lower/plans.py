@@ -72,7 +72,7 @@ def serve() -> Plan:
             ("R002", "residency: eu; cheapest of 6 regions"),
         ),
         image=decision(
-            ImageChoice(None, "chat-serving", None, "pinned", "", "x86_64", None), ("I001", "image.base names it")
+            ImageChoice(None, "chat-serving", None, "family-at-boot", "", "x86_64", None), ("I001", "image.base names it")
         ),
         group=decision(
             GroupChoice(
@@ -289,7 +289,7 @@ def image_at_plan() -> Plan:
 
 
 def image_by_name() -> Plan:
-    return _changed(serve(), "image", name="chat-20261120", family=None)
+    return _changed(serve(), "image", name="chat-20261120", family=None, rollout="pinned")
 
 
 def plain_program() -> Plan:

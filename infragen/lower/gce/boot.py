@@ -77,6 +77,9 @@ def lower(context: Context, stores: tuple[Lowered, ...]) -> Boot:
         has_ranks=context.works_together,
         has_secrets=bool(program and program.secrets),
         has_metrics=scraped(context) is not None,
+        has_rdma=context.machine.fabric.is_rdma,
+        has_python=bool(context.image.recipe and context.image.recipe.requirements),
+        is_prepared=context.image.recipe is not None and context.image.recipe.os is not None,
     )
 
 

@@ -1,5 +1,7 @@
 """What a plan may ask that no managed instance group can do: contradictions that the API refuses only at apply."""
 
+import math
+
 from infragen.diagnostics import Diagnostic, declare
 from infragen.lower.gce import capacity
 from infragen.lower.gce.context import Context
@@ -50,11 +52,49 @@ KEY_NOT_TAKEN = declare(
     """,
     source="https://docs.cloud.google.com/filestore/docs/cmek",
 )
+CANARY_UNFIT = declare(
+    "N110",
+    "canary-against-group",
+    """A canary is tried on a part of a group that replaces its machines, and leaves the others.
+
+    Why: a group counts a share in whole machines, rounded up: of few machines it takes all. A group that waits for its machines,
+    or wants all of them in one zone, takes no second version.
+    Example: `canary: {percent: 10}` with one machine is refused, and so is a canary with flex-start capacity.
+    """,
+    source="https://docs.cloud.google.com/compute/docs/instance-groups/regional-mig-set-target-distribution-shape",
+)
 
 
 def check(context: Context) -> list[Diagnostic]:
     """The contradictions of this plan."""
-    return [*_group(context), *_signal(context), *_window(context), *_key(context)]
+    return [*_group(context), *_signal(context), *_window(context), *_key(context), *_canary(context)]
+
+
+def _canary(context: Context) -> list[Diagnostic]:
+    if context.image.canary is None:
+        return []
+    size, percent = context.group.size, context.image.canary[1]
+    tried = math.ceil(size * percent / 100)
+    if context.capacity.model in capacity.WAITING or capacity.is_all_or_nothing(context):
+        message = f"a group of {context.capacity.model} machines takes no second version"
+        return [CANARY_UNFIT.error(message, help="try the image in a workload of its own")]
+    if context.group.fallbacks:
+        message = "a group that takes other machine types is balanced over its zones, and takes no second version"
+        return [CANARY_UNFIT.error(message, help="remove `image.canary` or `machine.fallbacks`")]
+    if tried >= size:
+        message = f"{percent}% of {size} machine{'s' if size > 1 else ''} is all of them"
+        return [
+            CANARY_UNFIT.error(message, help="try the image in a workload of its own, or give the group more machines")
+        ]
+    found = []
+    if tried > round(size * percent / 100):
+        message = f"{percent}% of {size} machines is {tried}: {tried / size:.0%}"
+        found.append(CANARY_UNFIT.note(message))
+    if context.group.update_type == "opportunistic":
+        message = "no running machine becomes a canary: updates of this group wait until a machine is replaced anyway"
+        help = "replace the machines that shall try it, as the README says, or set `group.update.type: proactive`"
+        found.append(CANARY_UNFIT.warning(message, help=help))
+    return found
 
 
 def _group(context: Context) -> list[Diagnostic]:

@@ -8,6 +8,7 @@ from infragen.lower.knowledge import know
 
 PROJECT = "${CLOUDSDK_CORE_PROJECT}"  # set by the first step, and read by gcloud itself
 APPLY = ("terraform plan -out=tfplan", "terraform apply tfplan")
+BUILD = ("packer init image", "packer validate image", "packer build image")
 OWN_VALUES = "own.auto.tfvars"
 OWN_BUCKET = "MY-BUCKET"
 PROJECT_NUMBER = 'PROJECT_NUMBER="$(gcloud projects describe "$CLOUDSDK_CORE_PROJECT" --format="value(projectNumber)")"'

@@ -3,11 +3,13 @@
 import re
 from typing import Literal
 
+from msgspec.structs import replace
+
 from infragen.lower import names
 from infragen.lower.gce import capacity, network
 from infragen.lower.gce.boot import metadata
 from infragen.lower.gce.context import ACCOUNT_EMAIL, APIS_READY, Context, because, comment
-from infragen.lower.gce.image import BOOT_IMAGE
+from infragen.lower.gce.image import BOOT_IMAGE, CANARY_IMAGE
 from infragen.lower.gce.storage import Lowered
 from infragen.lower.hcl import Expression
 from infragen.lower.knowledge import know
@@ -17,6 +19,7 @@ from infragen.lower.model import (
     Boot,
     BootDisk,
     ComputePart,
+    GroupVersion,
     Healing,
     HealthCheck,
     InstanceGroup,
@@ -29,6 +32,8 @@ from infragen.lower.model import (
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)  # what a machine may do is said by roles alone
 PORT_NAME = "http"
 CONFIDENTIAL = {"sev": "SEV", "sev-snp": "SEV_SNP", "tdx": "TDX"}
+CANARY = "canary"
+CANARY_RULE = "I020"
 
 
 def lower(
@@ -37,9 +42,10 @@ def lower(
     """Everything of main.tf. ``permissions``: what must be granted before a machine boots."""
     health_check = _health_check(context) if context.group.heals else None
     template = _template(context, stores, boot)
+    templates = (template, *_canary_template(context, template))
     return ComputePart(
-        template=template,
-        group=_group(context, template, health_check, permissions),
+        templates=templates,
+        group=_group(context, templates, health_check, permissions),
         health_check=health_check,
         autoscaler=_autoscaler(context) if context.group.has_autoscaler else None,
     )
@@ -80,6 +86,32 @@ def _template(context: Context, stores: tuple[Lowered, ...], boot: Boot) -> Inst
     )
 
 
+def _canary_template(context: Context, template: InstanceTemplate) -> tuple[InstanceTemplate, ...]:
+    """The same machine with the image that is tried."""
+    if context.image.canary is None:
+        return ()
+    return (
+        replace(
+            template,
+            name=CANARY,
+            because=comment("The same machine with the image that is tried."),
+            name_prefix=context.name(CANARY, kind="google_compute_instance_template", reserve=1) + "-",
+            description=f"Canary of {context.plan.name}",
+            boot_disk=replace(template.boot_disk, image=CANARY_IMAGE),
+        ),
+    )
+
+
+def _versions(context: Context, templates: tuple[InstanceTemplate, ...]) -> tuple[GroupVersion, ...]:
+    main, *others = (one.get("self_link_unique") for one in templates)
+    found = (GroupVersion(name="main", template=main),)
+    if context.image.canary is None:
+        return found
+    image, percent = context.image.canary
+    why = because(one for one in context.plan.image.because if one.rule == CANARY_RULE)
+    return (*found, *(GroupVersion(name=image, template=one, percent=percent, because=why) for one in others))
+
+
 def _local_disks(context: Context) -> tuple[MoreDisk, ...]:
     """Partitions that have to be asked for; those that come with the machine type are attached by themselves."""
     shape = know("local_disk")
@@ -88,7 +120,10 @@ def _local_disks(context: Context) -> tuple[MoreDisk, ...]:
 
 
 def _group(
-    context: Context, template: InstanceTemplate, health_check: HealthCheck | None, before: tuple[Expression, ...]
+    context: Context,
+    templates: tuple[InstanceTemplate, ...],
+    health_check: HealthCheck | None,
+    before: tuple[Expression, ...],
 ) -> InstanceGroup:
     group, serving = context.group, context.plan.serving
     regional = context.is_regional
@@ -107,7 +142,7 @@ def _group(
         location=context.group_location,
         zones=Expression("var.zones") if regional else None,
         shape=_shape(context) if regional else None,
-        template=template.get("self_link_unique"),
+        versions=_versions(context, templates),
         size=None if decided_elsewhere else _size(context),
         size_because=_size_reasons(context),
         suspended=_resting(context, group.suspended),
@@ -138,7 +173,12 @@ def _group(
 
 
 def _shape(context: Context) -> str:
-    """How a regional group spreads: one zone for machines that work together, else where accelerators can be had."""
+    """How a regional group spreads: one zone for machines that work together, else where accelerators can be had.
+
+    Two versions are taken by an even spread alone.
+    """
+    if context.image.canary:
+        return "EVEN"
     if context.is_training or capacity.is_all_or_nothing(context) or capacity.uses_resize_request(context):
         return "ANY_SINGLE_ZONE"
     return "BALANCED" if context.has_gpus or context.group.fallbacks else "EVEN"
@@ -172,7 +212,8 @@ def update_policy(context: Context) -> UpdatePolicy:
     step = len(context.zones) if context.is_regional else 1
     redistribution = None
     if context.is_regional:
-        moves = _shape(context) == "EVEN" and group.heals and not group.is_stateful  # else a working machine would go
+        is_even = _shape(context) == "EVEN" and not context.image.canary
+        moves = is_even and group.heals and not group.is_stateful  # else a working machine would go
         redistribution = "PROACTIVE" if moves else "NONE"
     is_waiting = context.capacity.model in capacity.WAITING
     return UpdatePolicy(

@@ -27,7 +27,7 @@ def lower(context: Context, stores: tuple[Lowered, ...]) -> Guide:
         prepare=before,
         operate=after,
         quotas=tuple((one.metric, one.region, one.amount, one.note) for one in context.plan.quotas),
-        roles=_roles(context, uses_ssh),
+        roles=_roles(context, uses_ssh or context.image.recipe is not None),
         machine_roles=_machine_roles(context, stores),
         guards=guards,
         limits=_limits(context),
@@ -98,7 +98,7 @@ def _capacity(context: Context) -> str:
 
 
 def _image(image: ImageChoice) -> str:
-    return f"{image.project or 'own project'}/{image.name or image.family}"
+    return f"{image.boots} of {image.project or 'the own project'}"
 
 
 def _figures(context: Context) -> tuple[tuple[str, str], ...]:
@@ -171,7 +171,7 @@ def _limits(context: Context) -> tuple[str, ...]:
         "Checked against the schema of the providers and the rules of this output; never applied to a real project by the tool.",
         "Quota and stock are not known before an apply asks for the machines.",
     ]
-    if not context.image.base:
+    if not context.image.base and not context.image.recipe:
         found.append(
             "The image is taken as it is: it must hold the accelerator's driver and be built for the machine's processor."
         )
@@ -192,9 +192,15 @@ def _limits(context: Context) -> tuple[str, ...]:
         found.append(
             "The machines take no updates by themselves, so that kernel and driver stay together: roll out a new image instead."
         )
-    if context.machine.fabric.label:
+    recipe, fabric = context.image.recipe, context.machine.fabric
+    has_plugin = recipe is not None and any(one.is_plugin for one in recipe.software)
+    if fabric.label and not has_plugin:
+        found.append(f"{fabric.label}: the communication plug-in that uses it must be in the image or container.")
+    elif has_plugin and context.plan.program and context.plan.program.container:
+        folder = know("plugin_folder")
         found.append(
-            f"{context.machine.fabric.label}: the communication plug-in that uses it must be in the image or container."
+            f"{fabric.label}: the image's communication plug-in is mounted at {folder}; the container has to read its settings"
+            f" from {folder}/scripts and add {folder}/lib64 to its library path."
         )
     if context.group.signal == "queue":
         found.append(

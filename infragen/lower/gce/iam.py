@@ -3,6 +3,7 @@
 import re
 
 from infragen.lower import names
+from infragen.lower.gce import build
 from infragen.lower.gce.context import ACCOUNT_MEMBER, APIS_READY, PROJECT, Context, comment
 from infragen.lower.gce.storage import Lowered, existing_bucket, mounts_existing
 from infragen.lower.hcl import Expression
@@ -56,14 +57,56 @@ def lower(context: Context, stores: tuple[Lowered, ...]) -> IdentityPart:
         because=comment("Other workloads of the project may use these too: they stay on when this stack goes."),
         apis=apis(context),
     )
+    accounts = (account, *_builder(context))
     members = (
         _project_roles(context),
+        *_builder_roles(context),
         *_bucket_roles(context, stores),
         *_registry_role(context),
         *_secret_roles(context),
         *_queue_role(context),
     )
-    return IdentityPart(services=services, account=account, members=members)
+    return IdentityPart(services=services, accounts=accounts, members=members)
+
+
+def _builder(context: Context) -> tuple[ServiceAccount, ...]:
+    """Who builds the image: not the fleet, which reads data that no image needs."""
+    if context.image.recipe is None:
+        return ()
+    return (
+        ServiceAccount(
+            type="google_service_account",
+            name=names.local(build.ACCOUNT),
+            account_id=build.account_id(context),
+            display_name=f"{context.plan.name} builder",
+            description=f"Builder of the image of {context.plan.name}",
+            depends_on=APIS_READY,
+        ),
+    )
+
+
+def _builder_roles(context: Context) -> list[Member]:
+    if context.image.recipe is None:
+        return []
+    return [
+        Member(
+            type="google_project_iam_member",
+            name=names.local(build.ACCOUNT),
+            because=comment("The builder writes its log, and needs nothing else of the project."),
+            target=(("project", PROJECT),),
+            role=know("roles", "builder"),
+            member=Expression(f"{build.address()}.member"),
+        ),
+        *_builder_registry(context),
+    ]
+
+
+def _builder_registry(context: Context) -> list[Member]:
+    """What the builder pulls while it builds."""
+    found = registry(context)
+    if found is None or context.image.recipe is None or context.image.recipe.container is None:
+        return []
+    return [_registry_reader(build.ACCOUNT, found, Expression(f"{build.address()}.member"))]
 
 
 def project_roles(context: Context) -> tuple[str, ...]:
@@ -143,17 +186,19 @@ def _registry_role(context: Context) -> list[Member]:
     found = registry(context)
     if found is None:
         return []
+    return [_registry_reader("container", found, ACCOUNT_MEMBER)]
+
+
+def _registry_reader(name: str, found: tuple[str, str, str], member: Expression) -> Member:
     location, project, repository = found
-    return [
-        Member(
-            type="google_artifact_registry_repository_iam_member",
-            name="container",
-            target=(("location", location), ("project", project), ("repository", repository)),
-            role=know("roles", "registry"),
-            member=ACCOUNT_MEMBER,
-            depends_on=APIS_READY,
-        )
-    ]
+    return Member(
+        type="google_artifact_registry_repository_iam_member",
+        name=names.local(name),
+        target=(("location", location), ("project", project), ("repository", repository)),
+        role=know("roles", "registry"),
+        member=member,
+        depends_on=APIS_READY,
+    )
 
 
 def _secret_roles(context: Context) -> list[Member]:

@@ -1,7 +1,7 @@
 """The network: VPC, subnets, way out, firewall, networks for accelerator traffic, peering with managed file systems."""
 
 from infragen.lower import names
-from infragen.lower.gce import fabric
+from infragen.lower.gce import build, fabric
 from infragen.lower.gce.addresses import has_proxy_subnet, slot
 from infragen.lower.gce.context import ACCOUNT_EMAIL, APIS_READY, PROJECT, REGION, Context, because, comment
 from infragen.lower.gce.fabric import ALL_TRAFFIC, FIREWALL, NETWORK, SUBNET
@@ -199,7 +199,12 @@ def _peering(context: Context, network: Expression) -> tuple[PeeringRange | None
 
 
 def _rule(
-    context: Context, meaning: str, text: str, sources: Value, allows: tuple[tuple[str, tuple[str, ...]], ...]
+    context: Context,
+    meaning: str,
+    text: str,
+    sources: Value,
+    allows: tuple[tuple[str, tuple[str, ...]], ...],
+    target: Expression = ACCOUNT_EMAIL,
 ) -> FirewallRule:
     return FirewallRule(
         type=FIREWALL,
@@ -209,7 +214,7 @@ def _rule(
         network=network_id(context),
         sources=sources,
         allows=allows,
-        target=ACCOUNT_EMAIL,
+        target=target,
     )
 
 
@@ -227,6 +232,12 @@ def _service_rules(context: Context) -> tuple[FirewallRule, ...]:
         return ()
     serving = context.plan.serving
     rules: list[FirewallRule] = []
+    if context.image.recipe:
+        ssh = (("tcp", (str(know("ports", "ssh")),)),)
+        builder = Expression(f"{build.address()}.email")
+        rules.append(
+            _rule(context, "builder-ssh", "Packer through Identity-Aware Proxy", know("ranges", "iap"), ssh, builder)
+        )
     if context.group.heals or serving:
         ports = (str(serving.port if serving else know("ports", "ssh")),)
         probes = know("ranges", "health_checks")

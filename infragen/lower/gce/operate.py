@@ -1,7 +1,7 @@
 """The README's steps once machines are there: watching, rolling out and back, new content, the end of a job, destroying."""
 
 from infragen.lower.gce import capacity
-from infragen.lower.gce.commands import APPLY, OWN_VALUES, apply_with, bucket_url, group, keep, ssh
+from infragen.lower.gce.commands import APPLY, BUILD, OWN_VALUES, apply_with, bucket_url, group, keep, ssh
 from infragen.lower.gce.compute import update_policy
 from infragen.lower.gce.context import Context
 from infragen.lower.gce.storage import Lowered
@@ -23,7 +23,9 @@ def steps(context: Context, stores: tuple[Lowered, ...], is_guarded: bool) -> tu
         _watch_step(context),
         *_alert_steps(context),
         *_rollout_steps(context),
+        *_canary_steps(context),
         *_replace_steps(context),
+        *_promotion_steps(context),
         *_content_steps(context, stores),
         *_run_steps(context),
         *_end_steps(context),
@@ -59,34 +61,108 @@ def _is_opportunistic(context: Context) -> bool:
     return update_policy(context).type == "OPPORTUNISTIC"
 
 
+PATH = "projects/PROJECT/global/images/{}"
+
+
 def _rollout_steps(context: Context) -> list[Step]:
-    image = context.image
+    """A new image for all machines, and the way back."""
     if context.capacity.model in capacity.WAITING:
         effect = "No running machine changes: the machines of the next run boot it."
     elif _is_opportunistic(context):
         effect = "No running machine changes: one boots it when it is replaced, see below."
     else:
         effect = "The group replaces its machines by its update policy."
-    path = "projects/PROJECT/global/images/{}"
-    new, good = path.format("NEW-IMAGE"), path.format("LAST-GOOD-IMAGE")
+    good = PATH.format("LAST-GOOD-IMAGE")
+    text = f"Name the image that worked. {effect} {_kept_image(good)}"
+    if context.image.rollout == "family-at-plan":
+        text += " Or mark the bad one as deprecated, as below: the family then names the one before, and the next apply takes it."
+    back = Step(title="Roll back an image", text=text, commands=apply_with(("image", good)))
+    return [_rollout_step(context, effect), back]
+
+
+def _rollout_step(context: Context, effect: str) -> Step:
+    image, title = context.image, "Roll out an image"
     if image.rollout == "family-at-plan":
         text = f"Publish the image into its family; the next apply finds it and makes a new template. {effect}"
-        out = Step(title="Roll out an image", text=text, commands=APPLY)
-    else:
-        intro = "Name the new image, and Terraform makes a new template."
-        if image.rollout == "family-at-boot":
-            intro = (
-                "Publishing an image into the family reaches only machines that are created later; Terraform sees no"
-                " change. To make it the image of all, name it."
-            )
-        text = f"{intro} {effect} {_kept_image(new)}"
-        out = Step(title="Roll out an image", text=text, commands=apply_with(("image", new)))
-    back = Step(
-        title="Roll back an image",
-        text=f"Name the image that worked. {effect} {_kept_image(good)}",
-        commands=apply_with(("image", good)),
+        return Step(title=title, text=text, commands=(*(BUILD if image.recipe else ()), *APPLY))
+    if image.recipe and image.rollout == "pinned":
+        text = (
+            "Change the recipe in the descriptor, or raise `image.revision` to build the same one again on what its base and its"
+            f" packages are by then, and write the output again: the image has a new name. Build it before the apply. {effect}"
+        )
+        return Step(title=title, text=text, commands=(*BUILD, *APPLY))
+    if image.origin:
+        text = (
+            "Name another source in the descriptor, or raise `image.revision` where its content changed, and write the output"
+            f" again: the image has a new name, and Terraform a new template. {effect}"
+        )
+        return Step(title=title, text=text, commands=APPLY)
+    intro = "Name the new image, in the descriptor or here, and Terraform makes a new template."
+    if image.rollout == "family-at-boot":
+        intro = (
+            "Publishing an image into the family reaches only machines that are created later; Terraform sees no"
+            " change. To make it the image of all, name it."
+        )
+    new = PATH.format("NEW-IMAGE")
+    return Step(title=title, text=f"{intro} {effect} {_kept_image(new)}", commands=apply_with(("image", new)))
+
+
+def _canary_steps(context: Context) -> list[Step]:
+    """Looking at the machines that try another image, and deciding."""
+    image = context.image
+    if image.canary is None:
+        return []
+    name, percent = image.canary
+    show = group(
+        context, "list-instances", '--format="table(name,version.name,instanceStatus,currentAction,lastAttempt.errors)"'
     )
-    return [out, back]
+    waits = "" if not _is_opportunistic(context) else " A machine becomes a canary when it is replaced, see below."
+    watch = (
+        f"{percent}% of the machines boot `{name}`, counted in whole machines and rounded up.{waits} Compare errors and latency by"
+        " machine name in the dashboards before going on."
+    )
+    if image.rollout == "family-at-plan":
+        watch += f" Its image must be in another family: the newest of `{image.family}` is what all the others boot."
+    onward = (
+        f"Write `{name}` where the descriptor names the image of all, remove `image.canary`, and write the output again. To go back,"
+        " only remove `image.canary`: the machines that tried it return to the image of the others."
+    )
+    return [
+        Step(title="Watch the canary", text=watch, commands=(show,)),
+        Step(title="Go on with the canary, or go back", text=onward, commands=APPLY),
+    ]
+
+
+def _promotion_steps(context: Context) -> list[Step]:
+    """From a candidate to what the family names, and from there to its end."""
+    image = context.image
+    if image.family is None or image.project:
+        return []
+    images, found = "gcloud compute images", []
+    if image.recipe:
+        text = (
+            "An image in the family is what every reader of the family gets. To try one first: keep the machines on the image they have"
+            f" by naming it in `{OWN_VALUES}`, change the recipe, build it into another family, and name it in `image.canary`. When it has"
+            " proved itself, move it into the family, and take the line and the canary out again; nothing is built anew."
+        )
+        moves = (
+            f"packer build -var family={image.family}-candidate image",
+            f"{images} update NEW-IMAGE --family={image.family}",
+        )
+        found.append(Step(title="Promote an image", text=text, commands=moves))
+    text = (
+        "A deprecated image still boots, and its family names the newest that is not; an obsolete one boots no new machine; a deleted one"
+        " is gone, and so is the way back to it. Keep two good ones. Terraform has no word for this. The last command takes a mark off again."
+    )
+    commands = (
+        f'{images} list --filter="family={image.family}" --show-deprecated --sort-by=~creationTimestamp',
+        f"{images} deprecate OLD-IMAGE --state=DEPRECATED --replacement=NEW-IMAGE",
+        f"{images} deprecate OLD-IMAGE --state=OBSOLETE --replacement=NEW-IMAGE",
+        f"{images} delete OLD-IMAGE",
+        f"{images} deprecate OLD-IMAGE --state=ACTIVE",
+    )
+    found.append(Step(title="Retire old images", text=text, commands=commands))
+    return found
 
 
 def _kept_image(path: str) -> str:

@@ -2,10 +2,11 @@
 
 import shlex
 
-from infragen.decide.model import StorageChoice
+from infragen.decide.model import ImageOrigin, StorageChoice
 from infragen.lower.gce import capacity, iam, movein, network, storage
 from infragen.lower.gce.commands import (
     APPLY,
+    BUILD,
     OWN_BUCKET,
     OWN_VALUES,
     PROJECT,
@@ -34,8 +35,8 @@ def steps(context: Context, stores: tuple[Lowered, ...]) -> tuple[Step, ...]:
         *_state_steps(context),
         Step(title="Get the providers", text="", commands=("terraform init",)),
         *_network_steps(context),
-        *_image_steps(context),
         *_key_steps(context),
+        *_image_steps(context),
         *_content_steps(context, stores),
         *_booking_steps(context),
         Step(title="Review and apply", text="", commands=APPLY),
@@ -96,9 +97,10 @@ def _network_steps(context: Context) -> list[Step]:
 def _network_needs(context: Context) -> list[str]:
     """What a network that this stack does not create must bring."""
     is_shared, serving = bool(context.network.host_project), context.plan.serving
+    builder = "; the builder of the image too" if context.image.recipe else ""
     needs = [
         "Private Google Access on the subnet, and a way to the internet where packages or images come from outside",
-        f"ingress from {', '.join(know('ranges', 'iap'))} on tcp:{know('ports', 'ssh')} for SSH through Identity-Aware Proxy",
+        f"ingress from {', '.join(know('ranges', 'iap'))} on tcp:{know('ports', 'ssh')} for SSH through Identity-Aware Proxy{builder}",
     ]
     wires = context.machine.fabric
     if wires.host_nics > 1 or wires.data_nics:
@@ -128,18 +130,54 @@ def _network_needs(context: Context) -> list[str]:
 
 
 def _image_steps(context: Context) -> list[Step]:
-    """How a family is pinned: its newest image has a name that only the cloud knows."""
+    """The image before the first machine: built with Packer, or what Terraform makes it from."""
     image = context.image
-    if image.rollout != "pinned" or image.name:
+    if image.origin:
+        return _origin_steps(image.origin)
+    if image.recipe is None:
         return []
-    project = f'"{image.project}"' if image.project else '"$CLOUDSDK_CORE_PROJECT"'
-    find = f'gcloud compute images describe-from-family {image.family} --project={project} --format="value(name)"'
+    targets = [APIS, *(f"-target={address}" for address in _builder_needs(context))]
+    export = () if context.plan.project else (f'export PKR_VAR_project_id="{PROJECT}"',)
     text = (
-        "Until an image is named, new machines boot the newest one of the family. Run this once: it keeps the name in a file"
-        " of your own, which Terraform reads with every plan; change the line there to change the image."
+        f"[Packer](https://developer.hashicorp.com/packer) {know('image_build', 'packer')} builds `{image.name}` and publishes it in the"
+        f" family `{image.family}`; the machines boot it only once it is there. First comes what the builder lives in. Where an image of"
+        " that name exists, the build stops: it is the one. Whoever builds needs "
+        + ", ".join(f"`{role}`" for role in know("roles", "image_build"))
+        + "; the builder itself writes its log and nothing else."
     )
-    command = f'echo "image = \\"projects/"{project}"/global/images/$({find})\\"" >>{OWN_VALUES}'
-    return [Step(title="Pin the image", text=text, commands=(command,))]
+    commands = ("terraform apply " + " ".join(targets), *export, *BUILD)
+    return [Step(title="Build the image", text=text, commands=commands)]
+
+
+def _builder_needs(context: Context) -> list[str]:
+    """Addresses of what must be there before the builder starts."""
+    needs = ["google_project_iam_member.builder"]
+    if context.image.recipe and context.image.recipe.container and iam.registry(context):
+        needs.append("google_artifact_registry_repository_iam_member.builder")
+    if not context.network.host_project:
+        needs.append("google_compute_firewall.builder_ssh")
+    if context.network.creates:
+        needs.append("google_compute_subnetwork.main")
+        needs += ["google_compute_router_nat.main"] if context.network.nat else []
+    return sorted(needs)
+
+
+def _origin_steps(origin: ImageOrigin) -> list[Step]:
+    texts = {
+        "disk": "No running machine may have the disk attached while the image is made. Stop the machine that does:",
+        "archive": "It holds one file, `disk.raw`, and whoever applies must be allowed to read it:",
+        "snapshot": "It must hold a boot disk with the drivers of the accelerators:",
+        "image": "It must hold the drivers of the accelerators; whoever applies needs `roles/compute.imageUser` on its project:",
+    }
+    name = origin.path.rpartition("/")[2]
+    project = origin.path.split("/")[1] if origin.path.startswith("projects/") else PROJECT
+    place = ""
+    if origin.kind == "disk":
+        place = f" --{origin.path.split('/')[2].removesuffix('s')}={origin.path.split('/')[3]}"
+    show = f'gcloud compute {origin.kind}s describe {name} --project="{project}"{place}'
+    if origin.kind == "archive":
+        show = f"gcloud storage ls --long {shlex.quote(origin.path)}"
+    return [Step(title="Check what the image is made from", text=texts[origin.kind], commands=(show,))]
 
 
 def _key_steps(context: Context) -> list[Step]:
