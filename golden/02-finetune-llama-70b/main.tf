@@ -1,10 +1,10 @@
 resource "google_compute_instance_template" "main" {
   name_prefix = "legal-tune-"
   description = "Machine of legal-tune"
-  # S011: 72.1 of 75.2 GiB usable per accelerator
-  # S019: 154 h expected of the 168 h to the deadline
-  # K001: 81,606 USD for the job, 2,462 kg CO2e for the job: first of 3 sufficient machines
-  # S019: 5 instead of 6 × a3-highgpu-8g will not do: 5 VMs take 190 h (expected, restarts included), allowed are
+  # S011: 59.3 of 75.2 GiB usable per accelerator
+  # S019: 158 h expected of the 168 h to the deadline
+  # K001: 84,130 USD for the job, 2,538 kg CO2e for the job: first of 3 sufficient machines
+  # S019: 5 instead of 6 × a3-highgpu-8g will not do: 5 VMs take 187 h (expected, restarts included), allowed are
   # 168 h
   # S021: the next smaller, a3-highgpu-4g, will not do: 12 VMs with 4 × H100-80GB each would train over an
   # ordinary network; at most 1 should
@@ -19,7 +19,7 @@ resource "google_compute_instance_template" "main" {
     workload-accelerators      = "8"
     workload-command           = join("\n", ["torchrun", "tune.py", "--data", "/mnt/dataset", "--checkpoints", "/mnt/checkpoints"])
     workload-container         = "nvcr.io/nvidia/pytorch:25.10-py3"
-    workload-layout            = join("\n", ["WORKLOAD_TENSOR_PARALLEL=8", "WORKLOAD_PIPELINE_PARALLEL=2", "WORKLOAD_REPLICAS_PER_NODE=1"])
+    workload-layout            = join("\n", ["WORKLOAD_TENSOR_PARALLEL=8", "WORKLOAD_PIPELINE_PARALLEL=1", "WORKLOAD_REPLICAS_PER_NODE=1"])
     workload-local-ssd         = "/mnt/local-ssd"
     workload-mount-script      = file("${path.module}/scripts/mount.sh")
     workload-mounts = join("\n", [

@@ -186,7 +186,7 @@ resource "google_monitoring_dashboard" "main" {
           widget = {
             title = "Plan"
             text = {
-              content = "What the plan expects; the lines in the charts are the same figures.\n\n- 6 × a3-highgpu-8g at peak\n- 27,583 to 55,167 tokens/s, expected 39,720\n- 110.0 to 228.4 h of training, expected 153.7 h\n- 72.1 of 75.2 GiB of device memory\n- 532 USD per hour at list prices of 2026-07-30"
+              content = "What the plan expects; the lines in the charts are the same figures.\n\n- 6 × a3-highgpu-8g at peak\n- 26,756 to 53,512 tokens/s, expected 38,528\n- 113.4 to 235.4 h of training, expected 158.5 h\n- 59.3 of 75.2 GiB of device memory\n- 532 USD per hour at list prices of 2026-07-30"
               format  = "MARKDOWN"
             }
           }
@@ -258,7 +258,7 @@ resource "google_monitoring_dashboard" "main" {
               thresholds = [
                 {
                   label      = "plan"
-                  value      = 72.07
+                  value      = 59.32
                   targetAxis = "Y1"
                 },
               ]

@@ -32,7 +32,7 @@ variable "project_id" {
   }
 }
 
-# K001: 81,606 USD for the job, 2,462 kg CO2e for the job: first of 1 region with the machine
+# K001: 84,130 USD for the job, 2,538 kg CO2e for the job: first of 1 region with the machine
 variable "region" {
   description = "Region of everything that is regional."
   type        = string

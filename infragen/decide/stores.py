@@ -109,6 +109,8 @@ def _checkpoint_gib(fit: Fit) -> float:
 
 def _elsewhere(need: Need, fleet: Fleet) -> list[Diagnostic]:
     """Zones that a store is to be reached from, in another region than the machines."""
+    if not fleet.zones:  # of slices that are only sized
+        return []
     region = fleet.zones[0].rpartition("-")[0]
     return [
         storage.ELSEWHERE.error(

@@ -34,9 +34,10 @@ OFFLOAD_SPEED = 0.7  # of a step whose optimizer runs on the host
 CP_FROM_TOKENS = 16_384  # shorter sequences are never split over devices
 MAX_MICRO_BATCH = 32
 MAX_TENSOR, MAX_CONTEXT = 8, 32  # widest degrees that are looked at
-BETTER = 1.01  # times the speed of a simpler layout that a wider one must reach
+BETTER = 1.05  # times the speed of a simpler layout that a wider one must reach
 GOOD_SPEED = 0.90  # of an unhindered step; below it wider splits are looked at
-SPARE = 0.03  # of usable memory that a layout leaves, if any does
+SPARE = 0.04  # of usable memory that a layout leaves, if it can
+WORTH_THE_LAST_BYTE = 1.1  # times the speed that a layout without memory to spare must bring
 LAYOUTS_AFTER_FIRST = 2  # wider splits looked at once something good fits
 
 
@@ -133,8 +134,22 @@ class _Split(Struct, frozen=True):
     used: float  # share of the accelerators that the split keeps busy
 
 
+Fixed = tuple[float, float, float, float]  # bytes of weights, gradients, optimizer, overhead
+
+
+class _Kept(Struct, frozen=True):
+    """What is kept of the activations, and what recomputing the rest leaves of the speed. Bytes per micro-batch of one."""
+
+    recompute: Recompute
+    is_loss_chunked: bool
+    is_roomy: bool
+    each: float
+    speed: float
+    room: float
+
+
 def best_layout(task: Task, node: Node, vms: int, batch_tokens: float, compute_flops: float) -> Layout | None:
-    """The fastest layout that fits with some memory to spare, else with none; None where none does.
+    """The fastest layout that fits, with some memory to spare if that costs little; None where none fits.
 
     ``compute_flops``: rate of one device, FLOP/s.
     """
@@ -142,9 +157,9 @@ def best_layout(task: Task, node: Node, vms: int, batch_tokens: float, compute_f
 
 
 class _Search:
-    """The layouts of one cluster, simplest splits first; the fastest so far among those with memory to spare, and among all.
+    """The layouts of one cluster, simplest splits first: the fastest so far with memory to spare, and without.
 
-    A layout without memory to spare only counts while there is none with: it would fail after the next update.
+    One without memory to spare must be much faster than the other: it may fail after the next update.
     """
 
     def __init__(self, task: Task, node: Node, vms: int, batch_tokens: float, compute_flops: float) -> None:
@@ -169,7 +184,7 @@ class _Search:
             split = self._split(tensor, pipeline, context)
             if split is not None and (self.roomy is None or self._fastest_of(split) > self.roomy.speed * BETTER):
                 self._look_at(split)
-        return self.roomy or self.tight
+        return self.tight or self.roomy
 
     def _split(self, tensor: int, pipeline: int, context: int) -> _Split | None:
         """What the layouts of a split share; None where the batch cannot feed it."""
@@ -186,7 +201,8 @@ class _Search:
 
     def _fastest_of(self, split: _Split) -> float:
         """No layout of a split is faster than without recomputation, waiting and all but the smallest bubble."""
-        return _schedule(self.task, split, self.task.attempts[0][0], 1.0, 1.0)[2]
+        first = self.task.attempts[0][0]
+        return _schedule(self.task, split, _Kept(first, False, True, 1.0, RECOMPUTE_SPEED[first], 1.0))[2]
 
     def _look_at(self, split: _Split) -> None:
         """Keep the layouts of a split that are faster than what is known: per sharding the one that recomputes least."""
@@ -198,54 +214,76 @@ class _Search:
             if whole >= least:
                 self._attempt(split, sharding, fixed, whole)
 
-    def _attempt(
-        self, split: _Split, sharding: Sharding, fixed: tuple[float, float, float, float], whole: float
-    ) -> None:
-        """Recompute no more than it takes to fit in the ``whole`` room, with memory to spare if that can be had."""
+    def _attempt(self, split: _Split, sharding: Sharding, fixed: Fixed, whole: float) -> None:
+        """Recompute no more than it takes to fit in the ``whole`` room, with memory to spare if that can be had.
+
+        Where a lighter recomputation does not fit, the heavier one is also tried on as many layers as it takes.
+        """
         task = self.task
         spared = whole - SPARE * self.usable
-        micro_batch = task.micro_batch or 1
+        least = task.micro_batch or 1
+        lighter: tuple[float, float] | None = None  # bytes and speed of what does not fit
         for recompute, is_chunked in task.attempts:
             per_token = activations_per_token(task, split.tensor, split.layers, recompute, is_loss_chunked=is_chunked)
-            each = split.tokens * per_token
-            if each * micro_batch > whole:
+            each, speed = split.tokens * per_token, RECOMPUTE_SPEED[recompute]
+            if each * least > whole:
+                lighter = each, speed
                 continue
-            is_roomy = each * micro_batch <= spared
-            known = self.roomy if is_roomy else self.roomy or self.tight
-            to_beat = known.speed * BETTER if known else 0.0
-            micro, count, hidden_speed = _schedule(task, split, recompute, spared if is_roomy else whole, each)
-            if hidden_speed > to_beat and (is_roomy or self.roomy is None):  # with all communication hidden
-                exposed = exposed_share(
-                    task, self.node, self.vms, split, sharding, micro * split.tokens, count, self.compute_flops
-                )
-                if hidden_speed * (1 - exposed) > to_beat:
-                    found = Layout(
-                        tensor=split.tensor,
-                        pipeline=split.pipeline,
-                        context=split.context,
-                        data=split.data,
-                        expert=expert_degree(task, self.node, split.tensor, split.data),
-                        sharding=sharding,
-                        recompute=recompute,
-                        is_loss_chunked=is_chunked,
-                        micro_batch=micro,
-                        accumulation=count,
-                        parts=Parts(
-                            weights=fixed[0],
-                            gradients=fixed[1],
-                            optimizer=fixed[2],
-                            overhead=fixed[3],
-                            activations=each * micro,
-                        ),
-                        speed=hidden_speed * (1 - exposed),
-                        exposed_share=exposed,
-                    )
-                    if is_roomy:
-                        self.roomy = found
-                    else:
-                        self.tight = found
+            is_roomy = each * least <= spared
+            room = spared if is_roomy else whole
+            if lighter is not None and speed < lighter[1]:
+                share = (lighter[0] - room / least) / (lighter[0] - each)
+                mixed = share * speed + (1 - share) * lighter[1]
+                self._keep(split, sharding, fixed, _Kept(recompute, is_chunked, is_roomy, room / least, mixed, room))
+            self._keep(split, sharding, fixed, _Kept(recompute, is_chunked, is_roomy, each, speed, room))
             if is_roomy:
                 return
+
+    def _keep(self, split: _Split, sharding: Sharding, fixed: Fixed, kept: _Kept) -> None:
+        """Remember the layout if it is worth having."""
+        task, to_beat = self.task, self._to_beat(is_roomy=kept.is_roomy)
+        micro, count, hidden_speed = _schedule(task, split, kept)
+        if hidden_speed <= to_beat:  # not even with all communication hidden
+            return
+        exposed = exposed_share(
+            task, self.node, self.vms, split, sharding, micro * split.tokens, count, self.compute_flops
+        )
+        speed = hidden_speed * (1 - exposed)
+        if speed <= to_beat:
+            return
+        weights, gradients, optimizer, overhead = fixed
+        found = Layout(
+            tensor=split.tensor,
+            pipeline=split.pipeline,
+            context=split.context,
+            data=split.data,
+            expert=expert_degree(task, self.node, split.tensor, split.data),
+            sharding=sharding,
+            recompute=kept.recompute,
+            is_loss_chunked=kept.is_loss_chunked,
+            micro_batch=micro,
+            accumulation=count,
+            parts=Parts(
+                weights=weights,
+                gradients=gradients,
+                optimizer=optimizer,
+                overhead=overhead,
+                activations=kept.each * micro,
+            ),
+            speed=speed,
+            exposed_share=exposed,
+        )
+        if not kept.is_roomy:
+            self.tight = found
+            return
+        self.roomy = found
+        if self.tight and self.tight.speed < found.speed * WORTH_THE_LAST_BYTE:
+            self.tight = None
+
+    def _to_beat(self, *, is_roomy: bool) -> float:
+        """The speed from which on a layout is worth having."""
+        least = self.roomy.speed * (BETTER if is_roomy else WORTH_THE_LAST_BYTE) if self.roomy else 0.0
+        return least if is_roomy or self.tight is None else max(least, self.tight.speed * BETTER)
 
 
 def least_activation_bytes(task: Task, node: Node) -> float:
@@ -261,13 +299,13 @@ def _least_activations(task: Task, split: _Split) -> float:
     return per_token * split.tokens * (task.micro_batch or 1)
 
 
-def _schedule(task: Task, split: _Split, recompute: Recompute, room: float, each: float) -> tuple[int, int, float]:
+def _schedule(task: Task, split: _Split, kept: _Kept) -> tuple[int, int, float]:
     """(micro-batch, micro-batches per step, relative speed with all communication hidden)."""
-    fits = int(room / each) if each > 0 else MAX_MICRO_BATCH
+    fits = int(kept.room / kept.each) if kept.each > 0 else MAX_MICRO_BATCH
     wanted = task.micro_batch or min(int(split.accumulate), 4 if split.pipeline == 1 else 1)
     micro = max(1, min(wanted, fits))
     count = max(1, round(split.accumulate / micro))
-    speed = RECOMPUTE_SPEED[recompute] * (OFFLOAD_SPEED if task.is_offloaded else 1.0) * split.used
+    speed = kept.speed * (OFFLOAD_SPEED if task.is_offloaded else 1.0) * split.used
     if split.pipeline > 1:
         interleave = max(1, min(MAX_INTERLEAVE, task.shape.layers // split.pipeline))
         speed *= min(1.0, count / (count + (split.pipeline - 1) / interleave) / TYPICAL_BUBBLE)
@@ -289,9 +327,7 @@ def state_parts(task: Task, node: Node, tensor: int, pipeline: int, shards: int,
     return Parts(weights=weights, gradients=gradients, optimizer=optimizer, overhead=overhead)
 
 
-def _state(
-    task: Task, node: Node, tensor: int, pipeline: int, shards: int, sharding: Sharding
-) -> tuple[float, float, float, float]:
+def _state(task: Task, node: Node, tensor: int, pipeline: int, shards: int, sharding: Sharding) -> Fixed:
     """Bytes of (weights, gradients, optimizer, overhead) of one device."""
     split = stage_share(task.shape.layers, pipeline) / tensor
     expert = expert_degree(task, node, tensor, shards) if task.shape.experts else 1

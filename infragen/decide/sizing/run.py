@@ -13,7 +13,7 @@ from infragen.decide.sizing.parallel import (
     Task,
     layer_bytes,
 )
-from infragen.decide.sizing.precision import Arithmetic, expert_bytes, rest_bytes, training_arithmetic
+from infragen.decide.sizing.precision import Arithmetic, expert_bytes, is_native, rest_bytes, training_arithmetic
 from infragen.decide.sizing.shape import ModelShape
 from infragen.descriptor.model import Data, Model, Train
 
@@ -150,7 +150,9 @@ def prepared(shape: ModelShape, need: TrainNeed, node: Node, facts: SizingFacts)
         factor *= UNSWITCHED
     if need.method == "qlora":
         factor *= ADAPTER_UNPACKING
-    is_fp8 = arithmetic.stored.format == "fp8"
+    # adapters: the products with a frozen base in fp8 run in fp8, where the chip does
+    is_fp8_base = is_adapter and need.precision == "fp8" and is_native(node.accelerator, "fp8")
+    is_fp8 = is_fp8_base or arithmetic.stored.format == "fp8"
     mfu = (band.step_mfu_low, band.step_mfu_expected, band.step_mfu_high)
     return Run(
         task=task,

@@ -25,6 +25,8 @@ from infragen.units import GIB
 __all__ = ["MAX_SEQUENCES", "ServeNeed", "ServingFit", "size_serving"]
 
 UTILISATION = 0.85  # of a replica's capacity at the peak rate: room for bursts
+MOE_SPREAD = 1.2  # how far engines lie apart on experts, each way: see docs/calibration.md
+WIDEST = 2.5  # highest over lowest figure that a range is widened to
 MAX_SEQUENCES = 1024  # that an engine schedules at once; vLLM's default on large accelerators
 
 
@@ -150,6 +152,8 @@ def _fit(
     tpot = Range(*(band.tpot_s(at_rate) * 1000 for band in reversed(bands))) if shape.is_generative else None
     if shape.is_estimated:
         tokens, ttft, tpot = (_widened(one) for one in (tokens, ttft, tpot))
+    if shape.is_moe:
+        tokens, ttft, tpot = (_widened(one, MOE_SPREAD) for one in (tokens, ttft, tpot))
     capacity = replicas * expected.requests_per_second(allowed)
     margins = tuple(_margins(need, traffic, layout, memory, ttft, tpot, capacity))
     return ServingFit(
@@ -292,8 +296,11 @@ def _batch_hours(need: ServeNeed, rate: Range) -> Range | None:
 
 
 def _widened(range: Range | None, factor: float = 1.15) -> Range | None:
-    """A range from a model whose shape had to be guessed."""
-    return None if range is None else Range(range.low / factor, range.expected, range.high * factor)
+    """A range from a model whose shape had to be guessed, or whose kernels differ between engines."""
+    if range is None:
+        return None
+    factor = max(1.0, min(factor, math.sqrt(WIDEST * range.low / range.high)))
+    return Range(range.low / factor, range.expected, range.high * factor)
 
 
 def _margins(
