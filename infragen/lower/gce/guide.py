@@ -173,7 +173,9 @@ def _limits(context: Context) -> tuple[str, ...]:
     ]
     if not context.image.base and not context.image.recipe:
         found.append(
-            "The image is taken as it is: it must hold the accelerator's driver and be built for the machine's processor."
+            "The image is taken as it is: it must "
+            + ("hold the accelerator's driver and " if context.has_gpus else "")
+            + "be built for the machine's processor."
         )
     if context.works_together:
         found.append(

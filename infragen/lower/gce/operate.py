@@ -1,7 +1,9 @@
 """The README's steps once machines are there: watching, rolling out and back, new content, the end of a job, destroying."""
 
+import shlex
+
 from infragen.lower.gce import capacity
-from infragen.lower.gce.commands import APPLY, BUILD, OWN_VALUES, apply_with, bucket_url, group, keep, ssh
+from infragen.lower.gce.commands import APPLY, BUILD, OWN_VALUES, PROJECT, apply_with, bucket_url, group, keep, ssh
 from infragen.lower.gce.compute import update_policy
 from infragen.lower.gce.context import Context
 from infragen.lower.gce.storage import Lowered
@@ -77,6 +79,12 @@ def _rollout_steps(context: Context) -> list[Step]:
     if context.image.rollout == "family-at-plan":
         text += " Or mark the bad one as deprecated, as below: the family then names the one before, and the next apply takes it."
     back = Step(title="Roll back an image", text=text, commands=apply_with(("image", good)))
+    if context.image.origin:
+        text = (
+            "Terraform keeps one image: the one before went when this one took over. Name the source before in the descriptor, and"
+            f" write the output again: its image is made anew. {effect}"
+        )
+        back = Step(title="Roll back an image", text=text, commands=APPLY)
     return [_rollout_step(context, effect), back]
 
 
@@ -123,20 +131,26 @@ def _canary_steps(context: Context) -> list[Step]:
     )
     if image.rollout == "family-at-plan":
         watch += f" Its image must be in another family: the newest of `{image.family}` is what all the others boot."
-    onward = (
-        f"Write `{name}` where the descriptor names the image of all, remove `image.canary`, and write the output again. To go back,"
-        " only remove `image.canary`: the machines that tried it return to the image of the others."
+    onward = f"Write `{name}` where the descriptor names the image of all"
+    move: tuple[str, ...] = ()
+    if image.rollout == "family-at-plan":
+        onward = "Move it into the family, which names its newest image"
+        project = shlex.quote(image.project) if image.project else f'"{PROJECT}"'
+        move = (f"gcloud compute images update {name} --project={project} --family={image.family}",)
+    onward += (
+        ", remove `image.canary`, and write the output again. To go back, only remove `image.canary`: the machines that tried it"
+        " return to the image of the others."
     )
     return [
         Step(title="Watch the canary", text=watch, commands=(show,)),
-        Step(title="Go on with the canary, or go back", text=onward, commands=APPLY),
+        Step(title="Go on with the canary, or go back", text=onward, commands=(*move, *APPLY)),
     ]
 
 
 def _promotion_steps(context: Context) -> list[Step]:
     """From a candidate to what the family names, and from there to its end."""
     image = context.image
-    if image.family is None or image.project:
+    if image.family is None or image.project or image.origin:
         return []
     images, found = "gcloud compute images", []
     if image.recipe:
