@@ -13,7 +13,7 @@ resource "google_compute_network" "main" {
   name                    = "legal-tune"
   description             = "Network of legal-tune"
   auto_create_subnetworks = false
-  mtu                     = 8896
+  mtu                     = 8244
   routing_mode            = "REGIONAL"
 
   depends_on = [google_project_service.main]

@@ -169,8 +169,8 @@ def _check_oversize(need: Need, best: Candidate, diags: Diagnostics) -> None:
     """A warning with the saving, where a pinned machine costs much more than the one that would have been chosen."""
     asked = need.workload.machine
     is_bound_only = best.price is not None and best.price.confidence == pricing.UPPER_BOUND  # the saving is not known
-    if best.usd is None or is_bound_only or not (asked.type or asked.count):
-        return
+    if best.usd is None or is_bound_only or need.shape is None or not (asked.type or asked.count):
+        return  # without a model nothing is known of what is needed
     free = sizing_of.unpinned(need)
     fits = sizing_of.narrow(free, candidates(machine.machines(need.catalog)).by(machine.RULES, free))
     joined, _, _ = _join(free, fits.kept)
@@ -395,7 +395,7 @@ def _network(
     asked = need.workload.network
     creates = _creates_network(need)
     over_network = any(one.choice.service.is_writable_shared and one.choice.service.scope == "zonal" for one in stores)
-    mtu = FILE_SYSTEM_MTU if over_network else fit.machine.fabric.mtu
+    mtu = FILE_SYSTEM_MTU if over_network and not fit.machine.fabric.data_nics else fit.machine.fabric.mtu
     choice = NetworkChoice(
         creates=creates,
         range=_addresses(need, largest),

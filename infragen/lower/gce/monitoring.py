@@ -39,7 +39,7 @@ def lower(context: Context) -> MonitoringPart:
     """Everything of monitoring.tf."""
     events = _events(context)
     policies = [
-        *([] if context.capacity.model in capacity.WAITING else [_too_few(context)]),
+        *([_too_few(context)] if _has_least(context) else []),
         *(_told_of(context, event) for event in events),
         *([_idle(context)] if context.has_gpus else []),
         _disk_full(context),
@@ -66,10 +66,16 @@ def lower(context: Context) -> MonitoringPart:
     )
 
 
+def _has_least(context: Context) -> bool:
+    """Whether fewer machines than some number mean that something is wrong."""
+    is_waiting = context.capacity.model in capacity.WAITING
+    return not is_waiting and not (context.group.has_autoscaler and context.group.min_size == 0)
+
+
 def _too_few(context: Context) -> AlertPolicy:
     group = context.group
     least: int | Expression = group.min_size if group.has_autoscaler else group.size
-    title = f"{context.plan.name}: fewer than {least} machines"
+    title = f"{context.plan.name}: fewer than {least} machine{'' if least == 1 else 's'}"
     if capacity.waits_for_window(context):
         least, title = capacity.MACHINES, f"{context.plan.name}: fewer machines than wanted"
     name = capacity.group_reference(context, "name")

@@ -139,7 +139,7 @@ def default_network(resource: View, rule: Rule) -> Iterator[Diagnostic]:
         for name in ("network", "subnetwork"):
             value = view.value(name)
             if isinstance(value, str) and value.rsplit("/", 1)[-1] == "default":
-                yield rule.error(
+                yield rule.warning(
                     f"`{resource.address}` uses the default network",
                     view.span(name),
                     help="use a network of its own",
