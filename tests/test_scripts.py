@@ -218,6 +218,37 @@ def test_ranks_follow_the_sorted_names(machine, own, rank, zonal, per_page):
     assert volumes == ["/mnt/dataset:/mnt/dataset", "/mnt/checkpoints:/mnt/checkpoints"]
 
 
+@pytest.mark.parametrize(("own", "rank", "leader"), [("a0bc", 0, "a0bc"), ("d4d4", 1, "c3c3"), ("x9z1", 0, "x9z1")])
+def test_ranks_are_told_within_a_replica_of_two_machines(machine, own, rank, leader):
+    """Eight machines sorted by name, two a replica: the third and the fourth are the second replica."""
+    plan = replace(PLANS["split_replicas"](), program=Program("img", ("serve",), (("A", "1"),), ()), storage=())
+    domain = "europe-west4-b.c.ml.internal"
+    machine.answer(METADATA + "service-accounts/default/token", '{"access_token":"t"}')
+    machine.answer(METADATA + "hostname", f"tune-70b-{own}.{domain}")
+    machine.answer(METADATA + "zone", "projects/1/zones/europe-west4-b")
+    told = {
+        "workload-nodes": "8", "workload-nodes-per-replica": "2", "workload-accelerators": "8", "created-by": GROUP,
+        "workload-container": "img", "workload-command": "serve", "workload-env": "A=1", "workload-local-ssd": "/mnt/local-ssd",
+    }  # fmt: skip
+    for name, text in told.items():
+        machine.attribute(name, text)
+    entries = [
+        f'{{"instance": "https://x/projects/ml/zones/europe-west4-b/instances/{one}", "currentAction": "NONE"}}'
+        for one in MEMBERS
+    ]
+    address = (
+        f"https://compute.googleapis.com/compute/v1/{GROUP}/listManagedInstances?maxResults=500"
+        "&fields=nextPageToken,managedInstances(instance,currentAction)"
+    )
+    machine.answer(address, '{"managedInstances": [\n' + ",\n".join(entries) + "]}")
+    result = machine.run(scripts_of(plan)["run.sh"])
+    assert result.returncode == 0, result.stderr
+    started = machine.calls("docker")[-1]
+    values = dict(started[index + 1].split("=", 1) for index, word in enumerate(started) if word == "--env")
+    assert (values["NODE_RANK"], values["NNODES"]) == (str(rank), "2")
+    assert values["MASTER_ADDR"] == f"tune-70b-{leader}.{domain}"
+
+
 def test_a_bucket_is_mounted_with_its_profile_and_folder(machine):
     stack = lower.run(PLANS["regional_share"]())
     lines = [f"{mount.kind} source {mount.target} {mount.options}" for mount in stack.boot.mounts]

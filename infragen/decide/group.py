@@ -73,6 +73,17 @@ CONTRADICTION = declare(
     """,
     source=UPDATES,
 )
+TOGETHER = declare(
+    "G025",
+    "replica-of-several-machines",
+    """Treat the machines of one replica as one: in one zone, close together, of a fixed number, and replaced by hand.
+
+    Why: every token passes between them; a machine in another zone, or one that an autoscaler or an update takes away alone,
+    is a replica that does not answer. Only the first machine of a replica answers requests, so the others are not probed.
+    Example: a model over 2 machines of 8 accelerators each becomes a zonal group of 2 with ranks, without autohealing.
+    """,
+    source="https://docs.vllm.ai/en/latest/serving/parallelism_scaling.html",
+)
 OUTAGE = declare(
     "G009",
     "update-outage",
@@ -104,9 +115,11 @@ class GroupNeed(Struct, frozen=True):
     stores: tuple[StorageChoice, ...] = ()
 
 
-def is_regional(need: Need, machine: Machine, zones_available: int, capacity: CapacityModel) -> bool:
+def is_regional(
+    need: Need, machine: Machine, zones_available: int, capacity: CapacityModel, nodes_per_replica: float = 1
+) -> bool:
     """Whether the group spans several zones (G001)."""
-    asked = need.workload.group.scope
+    asked = need.workload.group.scope if nodes_per_replica <= 1 else "zonal"
     if asked:
         return asked == "regional"
     return (
@@ -136,9 +149,10 @@ def most_at_once(need: Need, asked: GroupNeed) -> tuple[int, int, bool]:
 def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupChoice]:
     """The group, with the reason for each part."""
     workload = need.workload
-    settings, serves = workload.group, workload.task == "serve"
+    settings, is_split = workload.group, asked.nodes_per_replica > 1
+    serves = workload.task == "serve" and not is_split
     regional = len(asked.zones) > 1
-    why = [_scope_reason(need, regional)]
+    why = [_together(need, asked, diags) if is_split else _scope_reason(need, regional)]
 
     sized = scaling.decide(
         need, asked.machine, asked.nodes, asked.nodes_per_replica, asked.requests_per_second_per_node, diags
@@ -193,8 +207,9 @@ def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupCh
                 f"first verdict after {delay_s // 60} min: {_boot_s(need, asked) // 60} min to boot and install, {asked.load_s / 60:.1f} min to read the model",
             )
         )
+    is_one = asked.nodes > 1 and (is_split or workload.task in TRAINING_TASKS)
     closeness = placement.decide(
-        need, placement.Standing(asked.machine, asked.capacity, size, asked.nodes > 1, asked.zones), diags
+        need, placement.Standing(asked.machine, asked.capacity, size, is_one, asked.zones), diags
     )
     why.append(closeness.reason)
     return Decision(
@@ -235,6 +250,21 @@ def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupCh
     )
 
 
+def _together(need: Need, asked: GroupNeed, diags: Diagnostics) -> Reason:
+    """The reason for one zone where a replica spans machines; what contradicts it is said."""
+    count, at = round(asked.nodes_per_replica), need.workload.at
+    help = "remove it, or choose a machine that holds the model by itself"
+    if need.workload.group.scope == "regional":
+        label = f"{count} machines answer together"
+        diags.add(TOGETHER.error("a replica cannot span zones", at("group.scope"), label, help))
+    replicas = need.workload.serve.replicas if need.workload.serve else None
+    if need.workload.group.autoscale or (replicas and replicas.max and replicas.min != replicas.max):
+        path = "group.autoscale" if need.workload.group.autoscale else "serve.replicas"
+        message = f"replicas of {count} machines are not scaled automatically"
+        diags.add(TOGETHER.warning(message, at(path), "the group has the size of the peak", help))
+    return Reason(TOGETHER.id, f"a replica spans {count} machines: one zone, one size, ranks told")
+
+
 def _boot_s(need: Need, asked: GroupNeed) -> int:
     """Time until the program runs: longer for a container that is pulled, and for packages that are installed."""
     container = 0
@@ -263,7 +293,8 @@ def _replacement(need: Need, asked: GroupNeed) -> Literal["substitute", "recreat
     if settings.update and settings.update.replacement:
         return settings.update.replacement
     keeps = settings.stateful is not None and bool(settings.stateful.stores or settings.stateful.internal_ip)
-    return "recreate" if keeps or (need.workload.task in TRAINING_TASKS and asked.nodes > 1) else "substitute"
+    knows = asked.nodes_per_replica > 1 or (need.workload.task in TRAINING_TASKS and asked.nodes > 1)
+    return "recreate" if keeps or knows else "substitute"
 
 
 def _surge(need: Need, asked: GroupNeed, regional: bool, replacement: str) -> tuple[int, int, str]:

@@ -84,12 +84,14 @@ def _chosen(need: Need, group: Standing, *, has_policy: bool) -> tuple[Placement
     name = group.machine.record.name
     if group.capacity in BOOKED:
         return "none", "the booked capacity brings its own placement"
-    if need.workload.task not in TRAINING_TASKS or not group.work_together:
+    if not group.work_together:
         return "none", "the machines do not wait for each other"
     if not group.machine.record.compact_placement:
         return "none", f"`{name}` is not known to take a compact placement"
     if group.capacity == "flex-start" and not has_policy:
         return "none", f"`{name}` takes no workload policy, and flex-start no other placement"
+    if need.workload.task not in TRAINING_TASKS:
+        return "compact", "every token passes between the machines of a replica"
     return "compact", "the machines exchange gradients at every step"
 
 

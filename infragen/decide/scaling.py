@@ -95,6 +95,8 @@ def decide(
         low = min(low, high)
     elif workload.machine.count:
         low = high = workload.machine.count
+    if nodes_per_replica > 1:
+        low = high = math.ceil(max(nodes, low) / nodes_per_replica) * round(nodes_per_replica)
     is_automatic = high > low and (workload.task == "serve" or asked is not None)
     size = min(max(nodes, low), high)
     text = f"{size} VM{'s' if size > 1 else ''}"

@@ -159,7 +159,9 @@ def run(workload: Workload, catalog: Catalog, today: datetime, diags: Diagnostic
     _check_oversize(need, best, diags)
     _check_tight(need, best, diags)
 
-    regional = group.is_regional(need, best.fit.machine, len(best.site.zones), best.model)
+    regional = group.is_regional(
+        need, best.fit.machine, len(best.site.zones), best.model, 1 / best.fit.replicas_per_node
+    )
     zones = place.group_zones(need, best.site, regional)
     unplaced = Narrowed(fits.kept, (*fits.removed, *_not_to_be_had(fits.kept, options, sites)))
     return _plan(need, best, ranked, unplaced, options[best.fit.machine.label].offers, sites, zones, diags)

@@ -826,6 +826,7 @@ class Boot(Struct, frozen=True, kw_only=True):
     has_layout: bool  # the program is told how the model lies on the machine
     restart: Literal["always", "on-failure"]
     has_accelerators: bool
+    has_split_replicas: bool  # ranks are told within a replica of several machines
     has_ranks: bool  # the program is told its rank, the size of the group and where its first machine is
     has_secrets: bool
     has_metrics: bool  # the agent reads metrics of the program

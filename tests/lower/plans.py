@@ -331,6 +331,18 @@ def imported_weights() -> Plan:
     return replace(plan, storage=(store("weights", "lustre-1000", "/mnt/weights", capacity_gib=9000, content_gib=700),))
 
 
+def split_replicas() -> Plan:
+    """Two replicas of a model that is too large for one machine: two machines each, in one zone."""
+    plan = serve()
+    box = machine("a3-highgpu-8g", 4, tensor_parallel=8, pipeline_parallel=2, replicas_per_node=0.5)
+    plan = _changed(
+        _with(plan, machine=box), "group", has_autoscaler=False, heals=False, signal=None, target=None, scope="zonal",
+        size=4, min_size=4, max_size=4, max_surge=0, max_unavailable=1, placement="compact", replacement="recreate",
+    )  # fmt: skip
+    zones = plan.location.choice.zones[:1]
+    return _changed(plan, "location", zones=zones)
+
+
 def long_name() -> Plan:
     return replace(serve(), name="a-workload-whose-name-is-as-long-as-be40")
 
@@ -343,6 +355,6 @@ PLANS: dict[str, Callable[[], Plan]] = {
         encrypted, encrypted_bucket, encrypted_parallel, shared_disk, shared_disk_regional, external, unexposed,
         unguarded, deprecated_file_system, dynamic_file_system, regional_share, image_at_plan, image_by_name,
         plain_program, long_name, plain_scratch, containers_on_local_disks, cached_bucket, cached_source, zonal_bucket,
-        imported_weights,
+        imported_weights, split_replicas,
     )
 }  # fmt: skip

@@ -80,9 +80,11 @@ if ((RANK < 0)); then
   exit 1
 fi
 
+FIRST=0
+
 # Name of the first machine in the internal DNS, with the zone where the project's names have one.
-LEADER="${MEMBERS[0]##*/}"
-LEADER_ZONE="${MEMBERS[0]%%/*}"
+LEADER="${MEMBERS[$FIRST]##*/}"
+LEADER_ZONE="${MEMBERS[$FIRST]%%/*}"
 OWN_ZONE="$(metadata zone)"
 OWN_ZONE="${OWN_ZONE##*/}"
 DOMAIN="${HOST#*.}"

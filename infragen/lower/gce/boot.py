@@ -74,6 +74,7 @@ def lower(context: Context, stores: tuple[Lowered, ...]) -> Boot:
         has_layout=bool(program) and bool(layout(context)),
         restart="always" if context.plan.task == "serve" else "on-failure",
         has_accelerators=context.has_gpus,
+        has_split_replicas=context.has_split_replicas,
         has_ranks=context.works_together,
         has_secrets=bool(program and program.secrets),
         has_metrics=scraped(context) is not None,
@@ -141,6 +142,8 @@ def metadata(context: Context, boot: Boot) -> dict[str, Value]:
         found["workload-metrics"] = scraped(context) or ""
     if boot.has_ranks:
         found["workload-nodes"] = str(context.group.size)
+        if boot.has_split_replicas:
+            found["workload-nodes-per-replica"] = str(round(1 / context.machine.replicas_per_node))
         found["workload-accelerators"] = str(max(1, int(context.machine.accelerators_per_node)))
     return dict(sorted(found.items()))
 

@@ -97,13 +97,19 @@ class Context:
     @property
     def needs_machine_traffic(self) -> bool:
         """Whether the machines talk to each other."""
-        return self.machine.nodes > 1 and (self.works_together or self.machine.replicas_per_node < 1)
+        return self.works_together
 
     @property
     def works_together(self) -> bool:
-        """Whether the machines run one program: a training run, or a job on machines with a network of their own for it."""
+        """Whether the machines run one program: a training run, a job on machines with a network for it, a split replica."""
         has_fabric = self.machine.fabric.data_nics > 0 and self.plan.task != "serve"
-        return self.machine.nodes > 1 and (self.is_training or has_fabric) and not self.group.has_autoscaler
+        is_one = self.is_training or has_fabric or self.has_split_replicas
+        return self.machine.nodes > 1 and is_one and not self.group.has_autoscaler
+
+    @property
+    def has_split_replicas(self) -> bool:
+        """Whether a copy of the model spans several machines."""
+        return self.machine.replicas_per_node < 1 and not self.is_training
 
     @property
     def has_gpus(self) -> bool:
