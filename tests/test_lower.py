@@ -405,3 +405,12 @@ def test_everything_waits_for_the_apis_it_needs():
         }:
             ready |= new
         assert set(texts) == ready, name
+
+
+def test_a_machine_that_may_still_load_is_not_replaced():
+    """Where loading takes longer than the longest delay, a failed check changes nothing."""
+    plan = serve()
+    slow = replace(plan, group=replace(plan.group, choice=replace(plan.group.choice, repairs_unhealthy=False)))
+    text = emit.run(lower.run(slow), TEMPLATES, Diagnostics())["main.tf"]
+    assert re.search(r'on_failed_health_check\s+= "DO_NOTHING"', text)
+    assert "on_failed_health_check" not in files_of("serve")["main.tf"]

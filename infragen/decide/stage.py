@@ -99,6 +99,18 @@ RANGE = declare(
     """,
     source="https://docs.cloud.google.com/vpc/docs/multiple-interfaces-concepts",
 )
+NO_WAY_OUT = declare(
+    "N012",
+    "no-way-out",
+    """Say when machines without a way to the internet need something from there.
+
+    Why: without NAT a machine reaches Google's own services alone: packages, agents and containers from elsewhere never come,
+    and the machine waits for them for good.
+    Example: `network: {nat: false}` with a container of a public registry is a warning; with an image of one's own and a
+    container in Artifact Registry it is none.
+    """,
+    source="https://docs.cloud.google.com/vpc/docs/private-google-access",
+)
 UNSIGNED = declare(
     "N007",
     "unsigned-modules",
@@ -417,6 +429,15 @@ def _network(
         message = f"the further interfaces of `{fit.machine.type}` take addresses of {choice.range}"
         help = f"give `network.range` a range that `{asked.network}` and its peers do not use"
         diags.add(RANGE.warning(message, need.workload.at("network.network"), "must not overlap its subnet", help))
+    container = need.workload.run.container if need.workload.run else None
+    from_outside = [
+        *(["the packages that the public image lacks"] if not need.workload.image.base else []),
+        *([f"`{container}`"] if container and ".pkg.dev/" not in container and "gcr.io/" not in container else []),
+    ]
+    if creates and not asked.nat and from_outside:
+        message = f"without NAT the machines cannot fetch {' and '.join(from_outside)}"
+        help = "remove `nat: false`, or bring an image with everything and a container in Artifact Registry"
+        diags.add(NO_WAY_OUT.warning(message, need.workload.at("network.nat"), "no way to the internet", help))
     why = "a VPC of its own" if creates else f"network.network is `{asked.network}`"
     return Decision(choice, (Reason(NETWORK.id, why),))
 
