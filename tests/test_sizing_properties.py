@@ -276,6 +276,16 @@ def test_fewer_tokens_never_take_more_machines(shape, node: Node, amount: float,
     assert vms(trained(amount)) <= vms(trained(amount * factor))
 
 
+@relaxed
+@given(generative, boxes, st.integers(1, 32), st.integers(0, 32), st.sampled_from(["full", "lora", "qlora"]))
+def test_more_machines_never_hold_less_of_a_run(shape, node: Node, count: int, extra: int, method: str) -> None:
+    """What fits on some machines fits on more: those that a split does not need stay idle."""
+    need = TrainNeed(method=method, sequence_length=2048, global_batch_tokens=1e9, is_finetune=True)
+    few = size_training(shape, need, node, FACTS, count)
+    many = size_training(shape, need, node, FACTS, count + extra)
+    assert isinstance(few, Shortfall) or isinstance(many, TrainingFit)
+
+
 @pytest.mark.parametrize("node", BOXES, ids=lambda node: f"{node.accelerators:g}x{node.accelerator.name}")
 def test_every_machine_answers_for_a_small_model(node: Node) -> None:
     shape = from_card(CATALOG.models["Qwen2.5-0.5B"], FACTS)

@@ -189,7 +189,7 @@ def test_w21_energy_of_gpt3() -> None:
     assert power is not None
     energy = power.scaled(14.8 * 24)
     assert energy.low / 1000 < 1287 < energy.high / 1000
-    assert energy.expected / 1000 == pytest.approx(1287, rel=0.10)
+    assert energy.expected / 1000 == pytest.approx(1287, rel=0.01)
     assert kg_co2e_per_hour(Range(1.287e6, 1.287e6, 1.287e6), 429).expected / 1000 == pytest.approx(552, rel=0.01)
 
 

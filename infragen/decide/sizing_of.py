@@ -478,33 +478,37 @@ def _train(**changes: object) -> Change:
     return lambda one: one.model_copy(update={"train": (one.train or Train()).model_copy(update=changes)})
 
 
-def variations(need: Need, chosen: Fit) -> Iterator[tuple[str, Change]]:
-    """One thing different at a time: precision, context, traffic, method, deadline; with how it is written."""
+def variations(need: Need, chosen: Fit) -> Iterator[tuple[str, Change, bool]]:
+    """One thing different at a time, with how it is written, and whether it asks for less: then less may do."""
     workload, chip = need.workload, chosen.machine.accelerator
     model, serve, train = workload.model or Model(), workload.serve or Serve(), workload.train or Train()
     if workload.task in SERVING_TASKS and need.shape is not None and chip is not None:
         if (model.precision or need.shape.checkpoint_format) in SIXTEEN_OR_MORE_BITS:
             smaller = "fp8" if "fp8" in chip.native_formats else "int8"
-            yield f"`model.precision: {smaller}`", _model(precision=smaller)
+            yield f"`model.precision: {smaller}`", _model(precision=smaller), True
         if need.shape.is_generative:
             context = 2 * traffic_of(need.shape, ServeNeed.of(serve, model)).context_tokens
-            yield f"`serve.max_context_tokens: {context}`", _serve(max_context_tokens=context)
+            yield f"`serve.max_context_tokens: {context}`", _serve(max_context_tokens=context), False
         if serve.concurrent_requests:
             twice = 2 * serve.concurrent_requests
-            yield f"`serve.concurrent_requests: {twice}`", _serve(concurrent_requests=twice)
+            yield f"`serve.concurrent_requests: {twice}`", _serve(concurrent_requests=twice), False
         if serve.requests_per_second:
             rate = 2 * serve.requests_per_second
-            yield f"`serve.requests_per_second: {rate:g}`", _serve(requests_per_second=rate)
+            yield f"`serve.requests_per_second: {rate:g}`", _serve(requests_per_second=rate), False
     if workload.task in TRAINING_TASKS and need.shape is not None:
         method = TrainNeed.of(train, model, workload.task).method
         lighter = LIGHTER_METHOD.get(method) if workload.task == "finetune" else None
         if lighter:
-            yield f"`train.method: {lighter}`", _train(method=lighter)
+            yield f"`train.method: {lighter}`", _train(method=lighter), True
         if train.sequence_length:
             twice = 2 * train.sequence_length
-            yield f"`train.sequence_length: {twice}`", _train(sequence_length=twice)
+            yield f"`train.sequence_length: {twice}`", _train(sequence_length=twice), False
         if train.deadline:
-            yield f"half the deadline ({units.duration(train.deadline / 2)})", _train(deadline=train.deadline / 2)
+            yield (
+                f"half the deadline ({units.duration(train.deadline / 2)})",
+                _train(deadline=train.deadline / 2),
+                False,
+            )
 
 
 def would_change(need: Need, chosen: Fit, fits: Narrowed[Fit]) -> tuple[str, ...]:
@@ -513,8 +517,8 @@ def would_change(need: Need, chosen: Fit, fits: Narrowed[Fit]) -> tuple[str, ...
         return ()
     family = _family(chosen, fits)
     texts = (
-        _changed(replace(need, workload=vary(need.workload)), name, chosen, family)
-        for name, vary in variations(need, chosen)
+        _changed(replace(need, workload=vary(need.workload)), name, chosen, family, is_less=is_less)
+        for name, vary, is_less in variations(need, chosen)
     )
     return tuple(filter(None, texts))
 
@@ -531,22 +535,22 @@ def _family(chosen: Fit, fits: Narrowed[Fit]) -> list[Machine]:
     return sorted(same, key=lambda one: (one.record.accelerators, one.memory_gib, one.label))
 
 
-def _changed(varied: Need, name: str, chosen: Fit, family: list[Machine]) -> str:
+def _changed(varied: Need, name: str, chosen: Fit, family: list[Machine], *, is_less: bool) -> str:
     """What the choice becomes under a variation; empty where it stays."""
     asked, before = asked_of(varied), f"{chosen.nodes} × {chosen.machine.label}"
     found = fit(varied, asked, chosen.machine)
+    if isinstance(found, Fit) and found.nodes == chosen.nodes and not is_less:
+        return ""
     fitting = (fit(varied, asked, box) for box in family)
-    least = min(
-        (one for one in fitting if isinstance(one, Fit)),
-        key=lambda one: (one.nodes * one.machine.record.accelerators, one.nodes),
-        default=None,
-    )
+    least = min((one for one in fitting if isinstance(one, Fit)), key=_size, default=None)
     if isinstance(found, Shortfall):
         instead = f": {least.nodes} × {least.machine.label} would" if least else f": {found.message}"
         return f"with {name} {chosen.machine.label} no longer does{instead}"
-    accelerators = chosen.nodes * chosen.machine.record.accelerators
-    if least and least.nodes * least.machine.record.accelerators < min(
-        accelerators, found.nodes * chosen.machine.record.accelerators
-    ):
+    if is_less and least and _size(least) < min(_size(chosen), _size(found)):
         return f"with {name}, {least.nodes} × {least.machine.label} would do instead of {before}"
     return f"with {name}, {found.nodes} instead of {before} do" if found.nodes != chosen.nodes else ""
+
+
+def _size(one: Fit) -> tuple[float, int]:
+    """Accelerators in all, then VMs."""
+    return one.nodes * one.machine.record.accelerators, one.nodes

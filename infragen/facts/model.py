@@ -29,6 +29,7 @@ class Accelerator(Struct, frozen=True):
     int8_tops: float | None
     fp32_tflops: float | None
     tdp_w: float | None
+    measured_w: float | None  # average of a training run with its share of the host, where that is published
     interconnect: str
     interconnect_gb_s: float | None  # inside the node, both directions together
     is_switched: bool  # every chip of the node reaches every other at full rate (NVLink, ICI); else PCIe

@@ -13,6 +13,7 @@ from infragen.facts.model import Accelerator
 from infragen.units import HOUR_S
 
 PUE = Range(1.08, 1.10, 1.12)  # of the meter over the machines
+MEASURED_SPREAD = 0.15  # between runs whose power was measured
 IDLE_LOAD = 0.15  # of the rated power, allocated and waiting
 
 
@@ -27,16 +28,30 @@ def power_kw(
 
     ``utilisation`` of a service's capacity (0 to 1) moves the load of serving between idle and its band.
     """
+    band = facts.power[task]
+    if accelerator.measured_w is not None and (task == "training" or accelerator.tdp_w is None):
+        part = 1.0 if task == "training" else _of_training(facts)
+        measured = Range(1 - MEASURED_SPREAD, 1.0, 1 + MEASURED_SPREAD).scaled(
+            accelerators * accelerator.measured_w / 1000
+        )
+        return Range(
+            measured.low * part * PUE.low, measured.expected * part * PUE.expected, measured.high * part * PUE.high
+        )
     watts = accelerator.tdp_w
     if watts is None:
         return None
-    band = facts.power[task]
     share = 1.0 if utilisation is None else max(0.0, min(1.0, utilisation))
     chips = accelerators * watts / 1000
     low = chips * (IDLE_LOAD + (band.load_low - IDLE_LOAD) * share + band.host_low)
     expected = chips * (IDLE_LOAD + (band.load_expected - IDLE_LOAD) * share + band.host_expected)
     high = chips * (IDLE_LOAD + (band.load_high - IDLE_LOAD) * share + band.host_high)
     return Range(low * PUE.low, expected * PUE.expected, high * PUE.high)
+
+
+def _of_training(facts: SizingFacts) -> float:
+    """Power of serving as a part of that of training."""
+    serving, training = facts.power["serving"], facts.power["training"]
+    return (serving.load_expected + serving.host_expected) / (training.load_expected + training.host_expected)
 
 
 def kg_co2e_per_hour(energy: Range, grid_g_per_kwh: float) -> Range:

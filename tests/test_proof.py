@@ -1,0 +1,129 @@
+"""The proof of a choice: what limits it, why less will not do, what would change it, and what a pin costs or lacks."""
+
+import pytest
+
+from infragen.descriptor.source import File, Source
+from infragen.pipeline import Compilation, compile_workload
+from tests.examples import CATALOG, TEMPLATES, TODAY
+
+SERVE = """version: 1
+name: chat
+task: serve
+model: {{name: {model}}}
+serve: {{{serve}}}
+machine: {{{machine}}}
+"""
+TRAIN = """version: 1
+name: run
+task: {task}
+model: {{name: Llama-3.1-8B}}
+train: {{{train}}}
+machine: {{{machine}}}
+"""
+CHAT = "input_tokens: 2000, output_tokens: 500, max_context_tokens: 8192, requests_per_second: 4, tpot_ms: 50"
+
+
+def compiled(text: str) -> Compilation:
+    return compile_workload(Source(File("workload.yaml", text.encode()), (), ()), CATALOG, TEMPLATES, TODAY)
+
+
+def served(model: str = "Llama-3.1-70B", serve: str = CHAT, machine: str = "accelerators: [A100-80GB]") -> Compilation:
+    return compiled(SERVE.format(model=model, serve=serve, machine=machine))
+
+
+def warnings(run: Compilation) -> dict[str, str]:
+    return {one.code: f"{one.message}: {one.label}: {one.help}" for one in run.diagnostics}
+
+
+def test_one_machine_fewer_and_the_next_smaller_are_told_with_what_they_lack() -> None:
+    decision = served().plan.machine
+    assert decision.choice.nodes > 1
+    reasons = " | ".join(one.text for one in decision.because)
+    assert (
+        f"{decision.choice.nodes - 1} instead of {decision.choice.nodes} × {decision.choice.type} will not do"
+        in reasons
+    )
+    assert "the next smaller, a2-ultragpu-1g, will not do: " in reasons
+    assert "GiB short per accelerator" in reasons
+
+
+def test_what_limits_and_the_room_on_every_limit_are_told() -> None:
+    estimate = served().plan.estimate
+    assert {one.constraint for one in estimate.margins} == {"memory", "tpot", "rate"}
+    assert all(one.share > 0 for one in estimate.margins)
+    assert estimate.binding in {"compute", "bandwidth", "memory", "tpot"}
+
+
+def test_what_would_change_the_choice_is_sized() -> None:
+    told = " | ".join(served().plan.machine.would_change)
+    assert "with `model.precision: int8`, 1 instead of 2 × a2-ultragpu-8g do" in told
+    assert "with `serve.requests_per_second: 8`, " in told
+    job = compiled(
+        TRAIN.format(task="finetune", train="method: full, tokens: 10e9, deadline: 2d", machine="accelerators: [h100]")
+    )
+    assert "with `train.method: lora`, " in " | ".join(job.plan.machine.would_change)
+
+
+def test_a_pin_that_wastes_warns_with_the_saving() -> None:
+    found = warnings(served(model="Llama-3.1-8B", machine="type: a3-highgpu-8g, count: 1"))["M020"]
+    assert "is more than is needed" in found
+    assert "% can be saved" in found
+
+
+def test_a_pin_that_cannot_work_names_what_can() -> None:
+    run = served(model="Llama-3.1-405B", machine="type: a2-highgpu-8g, count: 1")
+    assert run.plan is None
+    found = warnings(run)["S011"]
+    assert "GiB short per accelerator on 8 × A100-40GB" in found
+    assert "these can: " in found
+    assert "a4-highgpu-8g" in found
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "is_tight"), [("type: a2-ultragpu-1g, count: 1", True), ("type: a2-ultragpu-2g, count: 1", False)]
+)
+def test_full_memory_is_a_warning(accelerator: str, is_tight: bool) -> None:
+    run = compiled(
+        "version: 1\nname: chat\ntask: serve\nmodel: {name: Llama-3.1-70B, precision: fp8}\n"
+        f"serve: {{max_context_tokens: 2048}}\nmachine: {{{accelerator}}}\n"
+    )
+    assert run.plan is not None
+    assert ("M021" in warnings(run)) == is_tight
+
+
+def test_the_cache_is_what_is_asked_for() -> None:
+    """Not the pool that is left: one request of 8,192 tokens takes 1 GiB, 64 of them 64 GiB."""
+    one = served(model="Llama-3.1-8B", serve="max_context_tokens: 8192", machine="type: a2-ultragpu-2g, count: 1")
+    many = served(
+        model="Llama-3.1-8B", serve="max_context_tokens: 8192, concurrent_requests: 64",
+        machine="type: a2-ultragpu-2g, count: 1",
+    )  # fmt: skip
+    small, large = one.plan.estimate.memory, many.plan.estimate.memory
+    copies = one.plan.machine.choice.replicas_per_node
+    assert small.kv_cache == pytest.approx(copies / 2, rel=0.01)
+    assert large.kv_cache == pytest.approx(32, rel=0.05)
+
+
+def test_copies_that_share_a_machine_are_told() -> None:
+    run = served(model="Llama-3.1-8B", serve="replicas: {min: 2}", machine="type: g2-standard-24")
+    assert "2 copies of the model share 1 VM" in " ".join(run.plan.estimate.assumptions)
+
+
+def test_a_quantised_variant_says_what_it_was_taken_for() -> None:
+    name = "hugging-quants/Meta-Llama-3.1-70B-Instruct-AWQ-INT4"
+    run = served(model=name, serve="", machine="type: a2-ultragpu-1g, count: 1")
+    assert "the name says int4" in " ".join(run.plan.estimate.assumptions)
+    assert run.plan.estimate.memory.weights < 45
+
+
+def test_slices_without_known_zones_are_sized() -> None:
+    machine = "type: ct3p-hightpu-4t, count: 32"
+    run = compiled(TRAIN.format(task="pretrain", train="tokens: 1e12", machine=machine))
+    assert run.plan.estimate.train_hours is not None
+    assert not run.diagnostics.has_errors
+
+
+def test_small_jobs_take_one_accelerator() -> None:
+    run = compiled(TRAIN.format(task="finetune", train="method: lora, tokens: 50e6", machine=""))
+    choice = run.plan.machine.choice
+    assert choice.nodes * choice.accelerators_per_node == 1
