@@ -107,8 +107,8 @@ def layouts(
     fewest = min(nodes or MAX_REPLICA_VMS, MAX_REPLICA_VMS)
     hopeless, is_offered = None, False
     for tensor, pipeline, vms in degrees(shape, node.devices, node.domain, node.is_switched, node.slice_vms):
-        if vms > fewest:
-            break
+        if vms > fewest or (vms > 1 and nodes is None and not node.is_switched):
+            break  # without a switch, a replica over several machines is only for those who ask for them
         devices = tensor * pipeline
         is_hopeless = weights / devices > budget
         if is_hopeless and hopeless is not None and hopeless.tensor * hopeless.pipeline >= devices:
