@@ -33,6 +33,7 @@ TYPICAL_BUBBLE = 0.93  # what published efficiencies already contain
 OFFLOAD_SPEED = 0.7  # of a step whose optimizer runs on the host
 CP_FROM_TOKENS = 16_384  # shorter sequences are never split over devices
 MAX_MICRO_BATCH = 32
+SPANNING_DEVICES = 8  # accelerators of a VM from which on a copy of a model may span several
 MAX_TENSOR, MAX_CONTEXT = 8, 32  # widest degrees that are looked at
 BETTER = 1.05  # times the speed of a simpler layout that a wider one must reach
 GOOD_SPEED = 0.90  # of an unhindered step; below it wider splits are looked at
@@ -92,20 +93,23 @@ class Layout(Struct, frozen=True):
     exposed_share: float  # of the step spent waiting for communication
 
 
-def splits(task: Task, node: Node, devices: int) -> tuple[tuple[int, int, int], ...]:
+def splits(task: Task, node: Node, devices: int, *, is_pinned: bool = False) -> tuple[tuple[int, int, int], ...]:
     """(tensor, pipeline, context) degrees, from none to the whole cluster; tensor inside the fast domain.
 
-    What does not divide the devices leaves some of them idle.
+    What does not divide the devices leaves some of them idle. One copy of the model spans several VMs only where these
+    are large, made for it, or asked for in that number.
     """
     shape, is_switched = task.shape, node.is_switched
     reach = min(node.domain if is_switched else node.devices, MAX_TENSOR)
     longest = max(1, 2 * task.sequence // CP_FROM_TOKENS)
-    return _splits(shape.attention_heads, shape.layers, reach, is_switched, min(longest, MAX_CONTEXT), devices)
+    is_joined = is_pinned or node.devices >= SPANNING_DEVICES or node.accelerator_gbps > 0 or node.domain > node.devices
+    widest = devices if is_joined else node.devices
+    return _splits(shape.attention_heads, shape.layers, reach, is_switched, min(longest, MAX_CONTEXT), widest, devices)
 
 
 @lru_cache(maxsize=4096)
 def _splits(
-    heads: int, layers: int, reach: int, is_switched: bool, widest_context: int, devices: int
+    heads: int, layers: int, reach: int, is_switched: bool, widest_context: int, widest: int, devices: int
 ) -> tuple[tuple[int, int, int], ...]:
     tensors = [t for t in (1, 2, 4, 8) if t <= reach and heads % t == 0]
     options = [
@@ -115,7 +119,7 @@ def _splits(
         # a pipeline joins what the fast domain cannot; without one it takes the place of tensor parallelism
         if p <= max(1, layers // 2) and (p == 1 or t == (tensors[-1] if is_switched else 1))
         for c in (1, 2, 4, 8, 16, 32)
-        if c <= widest_context and t * p * c <= devices
+        if c <= widest_context and t * p <= widest and t * p * c <= devices
     ]
     return tuple((t, p, c) for _, p, c, t in sorted(options))
 
@@ -148,12 +152,15 @@ class _Kept(Struct, frozen=True):
     room: float
 
 
-def best_layout(task: Task, node: Node, vms: int, batch_tokens: float, compute_flops: float) -> Layout | None:
+def best_layout(
+    task: Task, node: Node, vms: int, batch_tokens: float, compute_flops: float, *, is_pinned: bool = False
+) -> Layout | None:
     """The fastest layout that fits, with some memory to spare if that costs little; None where none fits.
 
     ``compute_flops``: rate of one device, FLOP/s.
     """
-    return _Search(task, node, vms, batch_tokens, compute_flops).best()
+    every = splits(task, node, vms * node.devices, is_pinned=is_pinned)
+    return _Search(task, node, vms, batch_tokens, compute_flops).best(every)
 
 
 class _Search:
@@ -170,11 +177,11 @@ class _Search:
         self.roomy: Layout | None = None
         self.tight: Layout | None = None
 
-    def best(self) -> Layout | None:
-        """The fastest layout; None where none fits."""
+    def best(self, every: tuple[tuple[int, int, int], ...]) -> Layout | None:
+        """The fastest layout of these splits; None where none fits."""
         unhindered = OFFLOAD_SPEED if self.task.is_offloaded else 1.0
         patience = LAYOUTS_AFTER_FIRST
-        for tensor, pipeline, context in splits(self.task, self.node, self.devices):
+        for tensor, pipeline, context in every:
             if self.roomy is not None and self.roomy.speed * BETTER >= unhindered:
                 break
             if self.roomy is not None and self.roomy.speed > GOOD_SPEED:

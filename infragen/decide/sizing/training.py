@@ -197,16 +197,16 @@ def _on(run: Run, vms: int, *, is_pinned: bool = False) -> TrainingFit | Shortfa
         )  # fmt: skip
     rate = run.peak * run.mfu[1] * run.speedup[1]
     batch = run.batch_tokens
-    layout = best_layout(task, node, vms, batch, rate)
+    layout = best_layout(task, node, vms, batch, rate, is_pinned=is_pinned)
     if run.most_batch_tokens > batch and (layout is None or _is_starved(layout)):
         larger = run.most_batch_tokens
         if layout is None:
             larger = min(larger, max(batch, float(devices * task.sequence)))
-        found = best_layout(task, node, vms, larger, rate)
+        found = best_layout(task, node, vms, larger, rate, is_pinned=is_pinned)
         if found is not None and (layout is None or found.speed > layout.speed * WORTH_A_BATCH):
             batch, layout = larger, found
     if layout is None:
-        return _no_fit(run, vms)
+        return _no_fit(run, vms, is_pinned=is_pinned)
     lonely = None if is_pinned else _network_shortfall(run, vms, layout)
     if lonely is not None:
         return lonely
@@ -286,11 +286,12 @@ def _goodput_of(run: Run, devices: int, saved: Saving) -> Range:
     return Range(low * left, expected * left, high * left)
 
 
-def _no_fit(run: Run, vms: int) -> Shortfall:
+def _no_fit(run: Run, vms: int, *, is_pinned: bool) -> Shortfall:
     """Why no layout fits: memory of the tightest one, or too many accelerators for the batch."""
     task, node = run.task, run.node
     devices = vms * node.devices
-    widest, pipeline, context = max(splits(task, node, devices), key=lambda split: split[0] * split[1] * split[2])
+    every = splits(task, node, devices, is_pinned=is_pinned)
+    widest, pipeline, context = max(every, key=lambda split: split[0] * split[1] * split[2])
     if devices // (widest * pipeline * context) > run.most_batch_tokens / task.sequence:
         most = run.most_batch_tokens / task.sequence * widest * pipeline * context
         return Shortfall(
@@ -300,7 +301,7 @@ def _no_fit(run: Run, vms: int) -> Shortfall:
             "raise `train.global_batch_tokens`, shorten the sequences, or use fewer, faster accelerators",
         )  # fmt: skip
     usable = node.usable_bytes * (1 - task.fragmentation)
-    tightest = min(_tightest(run, vms, split) for split in splits(task, node, devices))
+    tightest = min(_tightest(run, vms, split) for split in every)
     return Shortfall(
         "memory", tightest / GIB, usable / GIB, "GiB",
         f"{(tightest - usable) / GIB:.1f} GiB short per accelerator on {devices} × {node.accelerator.name}: the training "
