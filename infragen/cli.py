@@ -206,6 +206,7 @@ def _deliver(run: "Compilation", target: Path, check: bool) -> tuple[Any, ...]:
     from infragen import write
     from infragen.decide.stage import NOT_LOWERED
     from infragen.diagnostics import CompileError
+    from infragen.verify import losses
 
     if run.files is None:
         run.diagnostics.add(
@@ -214,6 +215,10 @@ def _deliver(run: "Compilation", target: Path, check: bool) -> tuple[Any, ...]:
         return ()
     try:
         files = write.with_manifest(run.files)
+        before, after = write.terraform(target, files)
+        allowed = run.plan.may_lose if run.plan else ()
+        run.diagnostics.extend(losses.check(before, after, str(target), allowed))
+        run.diagnostics.raise_if_errors()
         changes = write.differences(files, target)
         if not check:
             write.write(files, target, run.diagnostics)

@@ -160,10 +160,13 @@ def _store(choice: StorageChoice) -> dict[str, Any]:
         "tier": choice.service.tier,
         "capacity_gib": choice.capacity_gib,
         "throughput_mib_s": _number(choice.throughput_mib_s),
+        "iops": choice.iops,
+        "folder_of": choice.shared_with,
         "mount": choice.mount,
         "clients": choice.clients,
         "read_only": choice.is_read_only,
         "usd_per_month": _number(choice.usd_per_month),
+        "unpriced": choice.service.unpriced,
     }
 
 

@@ -165,6 +165,17 @@ def write(files: FileSet, directory: Path, diags: Diagnostics) -> tuple[Change, 
     return changes
 
 
+def terraform(directory: Path, files: FileSet) -> tuple[dict[str, str], dict[str, str]]:
+    """The Terraform of a directory as it is, and as it would be with ``files``; what people added is in both."""
+    there = {path.name: path for path in sorted(directory.glob("*.tf*")) if path.suffix in (".tf", ".tfvars")}
+    before = {
+        name: text.decode(errors="replace") for name, path in there.items() if (text := _content(path)) is not None
+    }
+    written = _written_before(directory)
+    theirs = {name: text for name, text in before.items() if name not in written}
+    return before, theirs | dict(files)
+
+
 # What is there
 
 

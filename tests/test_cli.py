@@ -98,7 +98,7 @@ def test_reports_say_what_changes_on_disk_and_since_the_last_plan(tmp_path):
     assert (first.exit_code, "Since the last plan" in first.stdout) == (0, False)
     assert "created <code>main.tf</code>" in first.stdout
     names = {one.name for one in out.iterdir()}
-    larger = ("--set", "serve.requests_per_second=5", *TODAY)
+    larger = ("--set", "serve.requests_per_second=5", "--set", "place.regions=[europe-west4]", *TODAY)
     compared = here("plan", path, "--out", out, "--check", "--format", "markdown", *larger)
     assert (compared.exit_code, "### Since the last plan" in compared.stdout) == (1, True)
     assert "| cost an hour | 6.31 USD |" in compared.stdout

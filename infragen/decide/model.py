@@ -418,4 +418,5 @@ class Plan(Struct, frozen=True):
     confidential: Literal["sev", "sev-snp", "tdx"] | None = None
     secure_boot: bool = False
     port: int = 8000  # that the program listens on
+    may_lose: tuple[str, ...] = ()  # addresses whose content a new output may destroy or replace
     is_lowered: bool = True  # false: sized and explained, but no Terraform can be written for it yet

@@ -370,6 +370,7 @@ def _plan(
         confidential=workload.security.confidential,
         secure_boot=_secure_boot(need, fit, _mounts_parallel(stored), image_decision.choice, diags),
         port=workload.run.port if workload.run else 8000,
+        may_lose=tuple(workload.security.may_lose),
         is_lowered=is_lowered,
     )
 

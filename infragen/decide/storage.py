@@ -60,6 +60,17 @@ BAKED = declare(
     """,
     source="docs/facts.md: ST31",
 )
+IDLE_RATE = declare(
+    "T034",
+    "rate-beyond-machines",
+    """Say when a rate is bought that all machines together cannot take.
+
+    Why: a rate is paid for by the month whether somebody reads at it or not; a machine reads no faster than its network, or
+    than its type reads from that disk.
+    Example: 100 GiB/s of a shared disk for two machines with 16 Gbit/s each are a warning with the saving.
+    """,
+    source="docs/facts.md: disk_limits.csv",
+)
 TOGETHER = declare(
     "T029",
     "one-file-system",
@@ -252,16 +263,18 @@ def _unusable_range(store: Store, service: StorageService, text: str) -> Miss | 
         network = ipaddress.IPv4Network(text)
     except ValueError:
         return Miss(f"`{text}` is not an address range", 0, help, "reserved_range")
-    if not network.is_private:
-        return Miss(f"`{text}` is public", 0, help, "reserved_range")
-    if network.overlaps(CONTAINER_RANGE):
-        return Miss(f"`{text}` overlaps {CONTAINER_RANGE}, which the service uses itself", 0, help, "reserved_range")
-    if store.network_range and network.overlaps(ipaddress.IPv4Network(store.network_range)):
-        return Miss(f"`{text}` overlaps the machines' {store.network_range}", 0, help, "reserved_range")
-    if network.prefixlen > longest:
+    because = ""
+    if store.is_shared_vpc:
+        because, help = "in a shared VPC its addresses are of private services access", "leave `reserved_range` out"
+    elif not network.is_private:
+        because = f"`{text}` is public"
+    elif network.overlaps(CONTAINER_RANGE):
+        because = f"`{text}` overlaps {CONTAINER_RANGE}, which the service uses itself"
+    elif store.network_range and network.overlaps(ipaddress.IPv4Network(store.network_range)):
+        because = f"`{text}` overlaps the machines' {store.network_range}"
+    elif network.prefixlen > longest:
         because = f"`{text}` has {network.num_addresses} addresses; a /{longest} is the least"
-        return Miss(because, 1 - longest / 32, help, "reserved_range")
-    return None
+    return Miss(because, 1 - longest / 32, help, "reserved_range") if because else None
 
 
 @rule("T016", "key-taken", source="https://docs.cloud.google.com/filestore/docs/cmek")
@@ -308,6 +321,21 @@ def access_as_asked(store: Store, service: StorageService) -> Miss | None:
     return Miss(f"the {store.purpose} are `{given}` here", 1, f"write `{given}`, or leave it out", "access_mode")
 
 
+@rule("T033", "static-content", source="https://docs.cloud.google.com/compute/docs/disks/hyperdisks")
+def static_content(store: Store, service: StorageService) -> Miss | None:
+    """Share a disk only for content that stays for longer than a day.
+
+    Why: nobody can write to a disk that many read: every new version is a new disk, and every machine is replaced to mount it.
+    Example: weights that are replaced every hour are refused on Hyperdisk ML; every week they are accepted.
+    """
+    if not store.changes_often or not is_disk(service) or is_own(service, store):
+        return None
+    help = "set `update_frequency` to `weekly` or `never` if a new disk and new machines for every version will do"
+    return Miss(
+        "nobody can write to it, and its content is replaced every day or more often", 1, help, "update_frequency"
+    )
+
+
 @rule("T031", "zonal-bucket", source="https://docs.cloud.google.com/storage/docs/ai-zones")
 def zonal_bucket(store: Store, service: StorageService) -> Miss | None:
     """Keep objects in one zone only where that is asked for.
@@ -322,7 +350,7 @@ def zonal_bucket(store: Store, service: StorageService) -> Miss | None:
 
 RULES = (
     service_pinned, setting_known, key_taken, not_deprecated, persistent_data, posix_needed, shared_access, zone_coherent, object_home,
-    zonal_bucket, access_as_asked, disk_supported, machine_large_enough, *LIMITS,
+    zonal_bucket, static_content, access_as_asked, disk_supported, machine_large_enough, *LIMITS,
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ MANY_READERS = 100  # a large fleet, T007, T019 and T026
 FEW_MACHINES, FEW_GIB = 10, 10 * 1024  # that one file server feeds, and holds for them, T018; design decisions
 BUCKETS_MIB_S = 200e9 / 8 / MIB  # that a project reads from the buckets of a region by default, T026
 FREQUENT_S = 600.0  # between checkpoints, T020; a design decision
-LARGE_CHECKPOINT_MIB_S = 1024.0  # T020; a design decision
+LARGE_CHECKPOINT_MIB_S = 256.0  # T020; a design decision
 LARGE_GIB = 10e15 / 2**30  # T027
 DATA = frozenset({"weights", "dataset", "checkpoints"})
 
@@ -114,7 +114,7 @@ def frequent_checkpoints(store: Store, service: StorageService) -> Miss | None:
     """Write large checkpoints that come often to a parallel file system.
 
     Why: the run pauses for each of them; a service that takes tens of milliseconds to begin, or one server for all, makes
-    every pause longer. Often means every 10 minutes, large 1 GiB/s and more: design decisions.
+    every pause longer. Often means every 10 minutes, large 256 MiB/s and more: design decisions.
     Example: 1 TB every 5 minutes rejects object storage; the same every 30 minutes takes it.
     """
     often = store.interval_s is not None and store.interval_s <= FREQUENT_S

@@ -42,6 +42,7 @@ class Store(Struct, frozen=True):
     is_kept: bool = False  # the group keeps each machine's own when it replaces the machine
     changes_often: bool = False  # its content is replaced daily or more often
     interval_s: float | None = None  # between checkpoints, where somebody asked for it
+    is_shared_vpc: bool = False  # the network belongs to another project
     network_range: str | None = None  # of the network that is created for the machines
     limits: Mapping[str, DiskLimit] = {}  # by disk type, of this machine
 

@@ -51,7 +51,28 @@ def decide(need: Need, fit: Fit, fleet: Fleet, diags: Diagnostics) -> tuple[Deci
     decided = {purpose: _stored(need, one, found[purpose]) for purpose, one in wanted.items()}
     for purpose in followers.purposes if followers else ():
         decided[purpose] = _followed(wanted[purpose], decided["dataset"])
+    diags.extend(one for purpose, found in decided.items() for one in _idle_rate(need, wanted[purpose], found.choice))
     return tuple(decided.values())
+
+
+def _idle_rate(need: Need, wanted: Store, choice: StorageChoice) -> list[Diagnostic]:
+    """A warning where a rate that was asked for is more than the machines can take."""
+    service = choice.service
+    index = next((i for i, entry in enumerate(need.workload.storage) if entry.purpose == wanted.purpose), None)
+    if index is None or not service.is_provisioned or not (wanted.pinned and wanted.pinned.throughput):
+        return []
+    limit = wanted.limits.get(service.tier)
+    each = min(wanted.network_mib_s, (limit and limit.max_mib_s) or math.inf)
+    usable = math.ceil(each * (1 if store.is_own(service, wanted) else wanted.clients))
+    low, _ = store.provisioned_bounds(service, wanted.clients, choice.capacity_gib)
+    usable = max(usable, math.ceil(low))
+    if choice.throughput_mib_s <= usable:
+        return []
+    saved = (choice.throughput_mib_s - usable) * (service.usd_per_mib_s_month or 0.0)
+    message = f"{choice.throughput_mib_s:,.0f} MiB/s are bought for the {wanted.purpose}; the machines take {usable:,}"
+    label = f"{wanted.clients:,} × {each:,.0f} MiB/s"
+    help = f"`throughput: {usable}MiB/s` gives the same and saves {units.usd(saved)} a month"
+    return [storage.IDLE_RATE.warning(message, need.workload.at(f"storage.{index}.throughput"), label, help)]
 
 
 def _store(need: Need, fit: Fit, purpose: Purpose, fleet: Fleet) -> Store:
@@ -95,6 +116,7 @@ def _store(need: Need, fit: Fit, purpose: Purpose, fleet: Fleet) -> Store:
         is_kept=bool(workload.group.stateful and purpose in workload.group.stateful.stores),
         changes_often=often,
         interval_s=every if purpose == "checkpoints" else None,
+        is_shared_vpc=workload.network.host_project is not None,
         network_range=fleet.network_range,
         limits=limits(need, fit),
     )
@@ -150,9 +172,9 @@ def _impossible(need: Need, wanted: Store, narrowed: Narrowed[StorageService]) -
                 helps.append(
                     f"`{'tier' if is_tier else 'service'}: {_tier(other) if is_tier else other.service}` would do"
                 )
-    what = f"no storage service can hold the {wanted.purpose}; the nearest is {_name(last.candidate)}"
+    what = f"no storage service can hold the {wanted.purpose}; the nearest is {last.candidate.title}"
     if pin:
-        what = f"{_name(last.candidate)} cannot hold the {wanted.purpose}"
+        what = f"{last.candidate.title} cannot hold the {wanted.purpose}"
     place = "data" if index is None else f"storage.{index}.{path}"
     return last.rule.error(what, need.workload.at(place), last.miss.because, "; ".join(filter(None, helps)))
 
@@ -240,9 +262,7 @@ def _stored(need: Need, wanted: Store, narrowed: Narrowed[StorageService]) -> De
             else "the one service left that suits"
         )
         why = [Reason(storage.CHEAPEST.id, f"{_content(wanted)}: {rank}{price}")]
-    others = tuple(
-        Alternative(_name(one), _figures(one, wanted), store.usd_per_hour(one, wanted)) for one in ranked[1:]
-    )
+    others = tuple(Alternative(one.title, _figures(one, wanted), store.usd_per_hour(one, wanted)) for one in ranked[1:])
     return Decision(choice, tuple(why), _rejections(wanted, narrowed), others)
 
 
@@ -251,7 +271,9 @@ def _mount(wanted: Store) -> str:
 
 
 def _content(wanted: Store) -> str:
-    return f"{wanted.content_gib:,.0f} GiB for {wanted.clients:,} VM{'s' if wanted.clients > 1 else ''}"
+    """What lies on it and who uses it; the size only where it is known."""
+    size = f"{wanted.content_gib:,.0f} GiB for " if wanted.content_gib else "for "
+    return f"{size}{wanted.clients:,} VM{'s' if wanted.clients > 1 else ''}"
 
 
 def _has(service: StorageService, pin: Storage, field: str) -> bool:
@@ -264,15 +286,11 @@ def _tier(service: StorageService) -> str:
     return service.tier.lower().replace("_", "-")
 
 
-def _name(service: StorageService) -> str:
-    return f"{service.product} {service.tier}"
-
-
 def _rejections(wanted: Store, narrowed: Narrowed[StorageService]) -> tuple[Rejection, ...]:
     """What went, with what it would have given where that is worth knowing."""
     return tuple(
         Rejection(
-            _name(one.candidate),
+            one.candidate.title,
             one.rule.id,
             one.miss.because if wanted.pin else f"{one.miss.because}; {_figures(one.candidate, wanted)}",
         )

@@ -51,6 +51,9 @@ FORMS: dict[str, Form] = {
     r"^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$": Form(
         "the full resource name of a key", "projects/my-project/locations/europe-west4/keyRings/ring/cryptoKeys/key"
     ),
+    r"^google_[a-z_]+\.[a-z0-9_]+$": Form(
+        "the Terraform address of a resource, without an instance key", "google_filestore_instance.home"
+    ),
     r"^[A-Za-z][-A-Za-z0-9._~+%]{2,254}$": Form("the name of a Pub/Sub subscription, without its project", "jobs"),
     r"^[a-z][-a-z0-9.]*\.[a-z]+(/[A-Za-z0-9_.-]+)+$": Form(
         "a metric of Cloud Monitoring: domain and path", "custom.googleapis.com/jobs/waiting"

@@ -561,6 +561,9 @@ class Security(Section):
         None, description="load signed kernel modules only; else where all modules are known to be signed"
     )
     deletion_protection: bool = Field(True, description="guard what holds data against destruction")
+    may_lose: list[Annotated[str, StringConstraints(pattern=r"^google_[a-z_]+\.[a-z0-9_]+$")]] = Field(
+        default_factory=lambda: [], description="Terraform addresses whose content a new output may destroy or replace"
+    )
 
 
 class Limits(Section):

@@ -274,6 +274,11 @@ class StorageService(Struct, frozen=True):
     confidence: str
     sources: str
 
+    @property
+    def title(self) -> str:
+        """The product and its tier; without the tier where the product's name says it."""
+        return self.product if self.tier == self.service or self.is_object else f"{self.product} {self.tier}"
+
 
 class DiskLimit(Struct, frozen=True):
     """What a disk type asks of the machine that it is attached to. ``machines``: a pattern of machine types."""

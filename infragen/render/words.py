@@ -77,11 +77,13 @@ def place(plan: Plan) -> str:
 
 def storage(choice: StorageChoice) -> str:
     """A store in a line."""
+    if choice.shared_with:
+        return f"a folder on the store for {choice.shared_with}, at {choice.mount}"
     size = f", {units.size(choice.capacity_gib * units.GIB)}" if choice.capacity_gib else ""
     rate = f", {choice.throughput_mib_s:,.0f} MiB/s" if choice.throughput_mib_s else ""
-    tier = "" if choice.service.tier == choice.service.service else f" {choice.service.tier}"
     price = f", {units.usd(choice.usd_per_month)} a month" if choice.usd_per_month is not None else ", price unknown"
-    return f"{choice.service.product}{tier}{size}{rate} at {choice.mount}{price}"
+    more = f" and {choice.service.unpriced}, whose price is not known" if choice.service.unpriced else ""
+    return f"{choice.service.title}{size}{rate} at {choice.mount}{price}{more}"
 
 
 def image(plan: Plan) -> str:

@@ -144,7 +144,7 @@ def _key(context: Context) -> list[Diagnostic]:
     refusing = know("tiers", "without_kms")
     return [
         KEY_NOT_TAKEN.error(
-            f"{one.choice.service.product} {one.choice.service.tier} for {one.choice.purpose} takes no key of your own",
+            f"{one.choice.service.title} for {one.choice.purpose} takes no key of your own",
             help=f"give the store for {one.choice.purpose} another tier or service, or leave `security.kms_key` out",
         )
         for one in context.stores

@@ -6,8 +6,8 @@ from infragen import units
 from infragen.decide.model import Decision, ImageChoice, MachineChoice, StorageChoice
 from infragen.lower.gce import boot, capacity, commands, iam, operate, prepare, serving
 from infragen.lower.gce.context import Context
-from infragen.lower.gce.storage import Lowered
-from infragen.lower.knowledge import know, store_kind
+from infragen.lower.gce.storage import Lowered, is_shared_disk
+from infragen.lower.knowledge import know
 from infragen.lower.model import Choice, Guide
 
 T = TypeVar("T")
@@ -88,8 +88,7 @@ def _store(choice: StorageChoice) -> str:
     if choice.capacity_gib:
         tib = choice.capacity_gib / GIB_PER_TIB
         size = f", {tib:g} TiB" if tib >= 1 else f", {choice.capacity_gib} GiB"
-    tier = "" if store_kind(choice.service.service) == "bucket" else f" {choice.service.tier}"
-    return f"{choice.service.product}{tier}{size} at {choice.mount}"
+    return f"{choice.service.title}{size} at {choice.mount}"
 
 
 def _capacity(context: Context) -> str:
@@ -214,6 +213,11 @@ def _limits(context: Context) -> tuple[str, ...]:
         found.append(f"State of a machine that is removed for good {kept}.")
     if context.group.fallbacks:
         found.append("Price, quota and speed are those of the first machine type; a fallback may differ in all three.")
+    if any(is_shared_disk(one.choice) for one in context.stores):
+        found.append(
+            "100 machines attach a shared disk in 30 s: a larger scale-out waits. Its rate can be changed every 6 h, its size every 4 h,"
+            " and only upwards: lower the rate once the fleet has loaded."
+        )
     if serving.lower(context) and context.plan.serving and context.plan.serving.expose == "internal":
         found.append("The internal address speaks HTTP; requests stay inside the VPC.")
     return tuple(found)

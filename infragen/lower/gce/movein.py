@@ -1,8 +1,9 @@
-"""Moving content into the stores: exact commands for every way in, and how long they take at best."""
+"""Moving content into the stores, and copies of it out: exact commands, and how long they take at best."""
 
 import shlex
 
 from infragen.decide.model import StorageChoice
+from infragen.lower import names
 from infragen.lower.gce.commands import OWN_BUCKET, PROJECT, PROJECT_NUMBER, account, group, let_read, ssh
 from infragen.lower.gce.context import Context
 from infragen.lower.knowledge import know, store_kind
@@ -144,3 +145,45 @@ def _transfer_step(context: Context, choice: StorageChoice, source: str | None) 
         f" engine that is there. {how_long(choice, copy_seconds(context, choice, machines))}"
     )
     return Step(title=f"Fill the store for {choice.purpose} from several machines", text=text, commands=commands)
+
+
+def copies(context: Context) -> list[Step]:
+    """Copies of what exists nowhere else: file systems guard against a plan, not against a mistake inside them."""
+    region, zone = context.plan.location.choice.region.name, context.zones[0]
+    found = []
+    for decision in context.stores:
+        choice = decision.choice
+        kind = store_kind(choice.service.service)
+        held = [
+            choice.purpose,
+            *(one.choice.purpose for one in context.plan.storage if one.choice.shared_with == choice.purpose),
+        ]
+        if choice.is_read_only or choice.purpose == "scratch" or kind not in ("nfs", "parallel"):
+            continue
+        title = f"Keep a copy of {' and '.join(held)}"
+        if kind == "nfs":
+            name = context.name(choice.purpose, know("types", "nfs"))
+            share = names.plain(context.plan.name, choice.purpose, "file_share")
+            where = f"--instance-location={region}" if choice.service.scope == "regional" else f"--instance-zone={zone}"
+            command = (
+                f'gcloud filestore backups create "{name}-$(date +%Y%m%d)" --instance={name} --file-share={share}'
+                f" {where} --region={region}"
+            )
+            text = "A backup holds what changed since the one before, outlives the file share, and fills a new one. Have a scheduler run this every day."
+            found.append(Step(title=title, text=text, commands=(command,)))
+        else:
+            agent = know("kms_agents", "parallel").replace("PROJECT_NUMBER", "${PROJECT_NUMBER}")
+            grant = (
+                f"gcloud storage buckets add-iam-policy-binding gs://{OWN_BUCKET}"
+                f' --member="serviceAccount:{agent}" --role={know("roles", "write_objects")}'
+            )
+            export = (
+                f"gcloud lustre instances export-data {context.name(choice.purpose, know('types', 'parallel'))} --location={zone}"
+                f" --gcs-path-uri=gs://{OWN_BUCKET}/{context.plan.name}/ --lustre-path=/"
+            )
+            text = (
+                "This file system lies in one zone and has no backups of its own. An export copies what changed into a bucket"
+                " of the region; have a scheduler run it as often as work may be lost."
+            )
+            found.append(Step(title=title, text=text, commands=(PROJECT_NUMBER, grant, export)))
+    return found

@@ -2,7 +2,7 @@
 
 import shlex
 
-from infragen.lower.gce import capacity
+from infragen.lower.gce import capacity, movein
 from infragen.lower.gce.commands import APPLY, BUILD, OWN_VALUES, PROJECT, apply_with, bucket_url, group, keep, ssh
 from infragen.lower.gce.compute import update_policy
 from infragen.lower.gce.context import Context
@@ -29,6 +29,7 @@ def steps(context: Context, stores: tuple[Lowered, ...], is_guarded: bool) -> tu
         *_replace_steps(context),
         *_promotion_steps(context),
         *_content_steps(context, stores),
+        *movein.copies(context),
         *_run_steps(context),
         *_end_steps(context),
         _destroy_step(context, stores, is_guarded),
@@ -214,7 +215,7 @@ def _content_steps(context: Context, stores: tuple[Lowered, ...]) -> list[Step]:
     found = []
     for one in stores:
         if one.disk:
-            found += _version_steps(context, one.disk.name)
+            found += _version_steps(context, one.disk.name, one.disk.access_mode is not None)
         if one.bucket and one.bucket.is_read_only:
             purpose = one.bucket.name
             command = f"gcloud storage cp --recursive ./{purpose}/* {bucket_url(context, purpose)}/"
@@ -224,9 +225,10 @@ def _content_steps(context: Context, stores: tuple[Lowered, ...]) -> list[Step]:
     return found
 
 
-def _version_steps(context: Context, purpose: str) -> list[Step]:
+def _version_steps(context: Context, purpose: str, fills: bool) -> list[Step]:
     """Two applies: first the disk of the new version is there, then machines change over to it."""
     versions, version = (f"{purpose}_versions", '["v1", "v2"]'), (f"{purpose}_version", "v2")
+    in_place = " Or fill it in place as above, with v2 in both lists." if fills else ""
     listed, mounted = f"{versions[0]} = {versions[1]}", f'{version[0]} = "{version[1]}"'
     effect = "The group replaces its machines by its update policy, and the new ones mount it."
     if _is_opportunistic(context):
@@ -234,7 +236,7 @@ def _version_steps(context: Context, purpose: str) -> list[Step]:
     return [
         Step(
             title=f"Make a disk of new {purpose}",
-            text=f"Make the snapshot of the new version as above, named v2 instead of v1; then its disk. {keep(listed)}",
+            text=f"Make the snapshot of the new version as above, named v2 instead of v1; then its disk.{in_place} {keep(listed)}",
             commands=apply_with(versions),
         ),
         Step(

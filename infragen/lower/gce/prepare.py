@@ -109,6 +109,8 @@ def _network_needs(context: Context) -> list[str]:
         needs.append("an active subnet of purpose `REGIONAL_MANAGED_PROXY` in the region, for the load balancer")
     if context.kinds & PEERED or (is_shared and "nfs" in context.kinds):
         needs.append("private services access: a connection to servicenetworking.googleapis.com with a free range")
+    if "nfs" in context.kinds:
+        needs.append("machines outside of 172.17.0.0/16, which the file server uses itself: clients there cannot mount")
     if "parallel" in context.kinds:
         ports = ", ".join(f"tcp:{port}" for port in know("ports", "parallel"))
         needs.append(f"ingress from the range of private services access on {ports}, for the file system")

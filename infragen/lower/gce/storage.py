@@ -299,7 +299,7 @@ def _shared_disk(context: Context, decision: Decision[StorageChoice]) -> Lowered
         because=comment("Shared by all machines: attached by name, read-only, and never deleted with a machine."),
     )
     mount = Mount(kind="disk", source=purpose, target=choice.mount)
-    variables = _version_variables(purpose, prefix) + (_filling_variables(purpose) if fills else ())
+    variables = _version_variables(purpose, prefix, fills) + (_filling_variables(purpose) if fills else ())
     return Lowered(disk=disk, attached=attached, local=local, mount=mount, variables=variables)
 
 
@@ -337,7 +337,8 @@ def _filling_variables(purpose: str) -> tuple[Variable, ...]:
     )
 
 
-def _version_variables(purpose: str, prefix: str) -> tuple[Variable, ...]:
+def _version_variables(purpose: str, prefix: str, fills: bool) -> tuple[Variable, ...]:
+    seed = f"made from the snapshot {prefix}-VERSION{' unless filled in place' if fills else ''}"
     return (
         Variable(
             name=f"{purpose}_version",
@@ -350,7 +351,7 @@ def _version_variables(purpose: str, prefix: str) -> tuple[Variable, ...]:
         Variable(
             name=f"{purpose}_versions",
             type="set(string)",
-            description=f"Versions of the {purpose} that exist as disks, each made from the snapshot {prefix}-VERSION.",
+            description=f"Versions of the {purpose} that exist as disks, each {seed}.",
             value=[FIRST_VERSION],
             condition=Expression(
                 f'alltrue([for version in var.{purpose}_versions : can(regex("{VERSION_PATTERN}", version))])'
