@@ -11,8 +11,8 @@ from infragen import emit, lower
 from infragen.diagnostics import Diagnostics
 from tests.examples import EXAMPLES, ROOT, TEMPLATES, compiled
 from tests.lower.plans import PLANS
-from tests.test_cases import CASES
 from tests.test_cases import compiled as case_compiled
+from tests.test_cases import distinct
 
 SKIPS = yaml.safe_load((Path(__file__).parent / "checkov_skips.yaml").read_text(encoding="utf-8"))
 PROGRAM = ROOT / ".venv-checkov" / "bin" / "checkov"
@@ -24,7 +24,7 @@ def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkov")
     outputs = {example: compiled(example).files for example in EXAMPLES}
     outputs |= {name: emit.run(lower.run(plan()), TEMPLATES, Diagnostics()) for name, plan in PLANS.items()}
-    outputs |= {f"case-{case}": case_compiled(case).files for case in CASES}
+    outputs |= {f"case-{case}": case_compiled(case).files for case in distinct()}
     for name, files in outputs.items():
         for path, text in files.items():
             target = folder / name / path

@@ -22,7 +22,11 @@ CALENDAR = "https://docs.cloud.google.com/compute/docs/instances/future-reservat
 FLEX_MIN_S, FLEX_MAX_S = 600, 7 * DAY_S  # life of a VM under flex-start, C004
 CALENDAR_MAX_GPU_VMS, CALENDAR_MAX_CPU_VMS = 80, 256  # per request, C006
 CALENDAR_MIN_S, CALENDAR_MAX_S = DAY_S, 90 * DAY_S  # C006
-CALENDAR_SEEN_S = 60 * DAY_S  # how far ahead availability can be looked up, C015
+CALENDAR_TPU_CHIPS = (1, 4, 8, 16, 32, 64, 128, 256, 512, 1024)  # per request, C006
+CALENDAR_SEEN_DAYS = {
+    "gpu": 60,
+    "tpu": 120,
+}  # how far ahead availability can be looked up, by kind of accelerator, C015
 FUTURE_MIN_S = DAY_S  # C006
 FUTURE_START_S = 365 * DAY_S  # from the submission to the start, C014
 WINDOWED: frozenset[CapacityModel] = frozenset({"future-reservation", "calendar"})
@@ -226,8 +230,8 @@ def interruptible(need: Need, offer: Offer) -> Miss | None:
 
 @rule("C006", "booking-window", source=CALENDAR)
 def booking_window(need: Need, offer: Offer) -> Miss | None:
-    """Book only windows that exist: calendar mode 1 to 90 days, for at most 80 GPU VMs or 256 others; future reservations
-    24 hours or more.
+    """Book only windows that exist: calendar mode 1 to 90 days, for at most 80 GPU VMs, 256 others, or 1, 4, 8, 16 ... 1,024
+    TPU chips; future reservations 24 hours or more.
 
     Why: requests outside of that are refused after the fact, and a calendar booking cannot be changed once submitted.
     Example: a calendar window of 120 days is rejected; the nearest legal one is 90 days.
@@ -246,17 +250,29 @@ def booking_window(need: Need, offer: Offer) -> Miss | None:
             help += "; for longer set `capacity.model: future-reservation`"
         path = "capacity.duration" if asked.duration else "capacity.model"
         return Miss(f"a window of {_exactly(window)}; {name} takes {limits}", 0, help, path)
-    return too_many(offer.machine.record, offer.model, offer.nodes)
+    return too_many(offer.machine, offer.model, offer.nodes)
 
 
-def too_many(record: MachineType, model: CapacityModel, vms: int) -> Miss | None:
-    """More VMs than one request takes (C006)."""
-    most = CALENDAR_MAX_GPU_VMS if record.has_accelerator else CALENDAR_MAX_CPU_VMS
-    if model != "calendar" or vms <= most:
+def too_many(machine: Machine, model: CapacityModel, vms: int) -> Miss | None:
+    """A number that one request does not take (C006)."""
+    if model != "calendar":
         return None
-    help = f"the nearest legal number is {most}; for more set `capacity.model: future-reservation`"
-    kind = "GPU VMs" if record.has_accelerator else "VMs"
-    return Miss(f"{vms} VMs; calendar mode takes at most {most} {kind} per request", 0, help, "machine.count")
+    later = "for more set `capacity.model: future-reservation`"
+    if machine.accelerator and machine.accelerator.kind == "tpu":
+        chips = round(vms * machine.record.accelerators)
+        if chips in CALENDAR_TPU_CHIPS:
+            return None
+        nearest = min(CALENDAR_TPU_CHIPS, key=lambda number: abs(number - chips))
+        because = (
+            f"{chips} chips; calendar mode takes {', '.join(str(number) for number in CALENDAR_TPU_CHIPS)} of them"
+        )
+        return Miss(because, 0, f"the nearest legal number of chips is {nearest}; {later}", "machine.count")
+    most = CALENDAR_MAX_GPU_VMS if machine.record.has_accelerator else CALENDAR_MAX_CPU_VMS
+    if vms <= most:
+        return None
+    kind = "GPU VMs" if machine.record.has_accelerator else "VMs"
+    because = f"{vms} VMs; calendar mode takes at most {most} {kind} per request"
+    return Miss(because, 0, f"the nearest legal number is {most}; {later}", "machine.count")
 
 
 @rule("C008", "booking-window-given", source="descriptor: capacity.start, capacity.duration")
@@ -345,14 +361,17 @@ def matched_machines(need: Need, offer: Offer) -> Miss | None:
 
 @rule("C022", "booking-in-one-zone", source=FUTURE)
 def booking_in_one_zone(need: Need, offer: Offer) -> Miss | None:
-    """Run what is booked ahead in the one zone of the booking.
+    """Run what is booked ahead, and what is reserved for machines that work together, in the one zone of the booking.
 
-    Why: a future reservation lies in one zone; machines that a regional group puts elsewhere never find it.
+    Why: a future reservation lies in one zone; machines that a regional group puts elsewhere never find it. Those of a
+    training run stand in one zone, which nobody knows before.
     Example: `group: {scope: regional}` with `capacity: {model: calendar}` is an error.
     """
-    if offer.model not in WINDOWED or need.workload.group.scope != "regional" or len(named_zones(need)) == 1:
+    asked, workload = need.workload.capacity, need.workload
+    is_made = offer.model == "reservation" and not is_existing(asked, offer.model) and workload.task in TRAINING_TASKS
+    if workload.group.scope != "regional" or len(named_zones(need)) == 1 or not (offer.model in WINDOWED or is_made):
         return None
-    because = f"a {offer.model} booking lies in one zone; the group is to span several"
+    because = f"a {offer.model} lies in one zone; the group is to span several"
     return Miss(because, 0, "set `group.scope: zonal`", "group.scope")
 
 
@@ -386,15 +405,31 @@ def start_before_deadline(need: Need, offer: Offer) -> Miss | None:
     )
 
 
+@rule("C025", "one-request-one-kind", source=FLEX)
+def one_request_one_kind(need: Need, offer: Offer) -> Miss | None:
+    """Queue by itself only groups that come once and as they are.
+
+    Why: one request brings machines of one type, all at once; a group that scales, rests, keeps something or mixes types lives
+    longer than that.
+    Example: `machine.fallbacks` or `group.standby` keeps a job on demand unless flex-start is named.
+    """
+    workload = need.workload
+    group = workload.group
+    lives_on = group.autoscale or group.standby or group.stateful or workload.machine.fallbacks
+    if offer.model != "flex-start" or workload.capacity.model == "flex-start" or not lives_on:
+        return None
+    return Miss("the group scales, rests, keeps something or mixes types, and a request does none of that")
+
+
 @rule("C013", "calendar-before-future", source=CALENDAR)
 def calendar_before_future(need: Need, offer: Offer) -> Miss | None:
     """For a fixed window take calendar mode; a future reservation where calendar mode cannot serve it.
 
-    Why: a calendar booking costs less and ends by itself. It takes 1 to 90 days and few enough VMs, not every series has it,
-    and it ends its machines: a service has to go on.
+    Why: a calendar booking costs less and ends by itself. It takes 1 to 90 days and few enough VMs, and not every series
+    has it.
     Example: 30 days on 16 VMs from a fixed start become a calendar booking, 200 days or 100 GPU VMs a future reservation.
     """
-    if offer.model != "future-reservation" or need.workload.capacity.model or need.workload.task == "serve":
+    if offer.model != "future-reservation" or need.workload.capacity.model:
         return None
     other = Offer(offer.machine, "calendar", offer.nodes, offer.hours)
     if not offered(need.catalog, offer.machine.record, "calendar"):
@@ -417,7 +452,7 @@ def queue_before_chance(need: Need, offer: Offer) -> Miss | None:
     queued = Offer(offer.machine, "flex-start", offer.nodes, offer.hours)
     if not offered(need.catalog, offer.machine.record, "flex-start"):
         return None
-    if any(check(need, queued) for check in (flex_start_window, start_before_deadline)):
+    if any(check(need, queued) for check in (flex_start_window, start_before_deadline, one_request_one_kind)):
         return None
     return Miss("the job may start at any time: a queued request gets all of its machines at once")
 
@@ -458,7 +493,7 @@ CALENDAR_HORIZON = declare(
     "beyond-the-calendar",
     """Say when a calendar booking starts later than availability can be looked up.
 
-    Why: the service shows 60 days ahead what can be had; a request for later is a shot in the dark.
+    Why: the service shows 60 days ahead what can be had, 120 for TPUs; a request for later is a shot in the dark.
     Example: a start in 90 days is a warning.
     """,
     source=CALENDAR,
@@ -517,7 +552,7 @@ RULES = (
     end_of_its_own, matched_machines, booking_in_one_zone,
 )  # fmt: skip
 PREFERENCES = (
-    disputed_when_named, interruptible, start_before_deadline, booking_asked_for, calendar_before_future, queue_before_chance,
+    disputed_when_named, interruptible, start_before_deadline, one_request_one_kind, booking_asked_for, calendar_before_future, queue_before_chance,
 )  # fmt: skip
 # preferences are given up only where a machine can be had in no other way
 

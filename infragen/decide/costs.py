@@ -2,15 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-from infragen.decide.model import CapacityChoice, Costs, QuotaNeed, StorageChoice
-from infragen.decide.need import Machine, Need
+from infragen.decide.model import Costs, StorageChoice
+from infragen.decide.need import Need
 from infragen.decide.pricing import HourlyPrice
 from infragen.decide.rank import Candidate
-from infragen.descriptor.model import CapacityModel
 from infragen.diagnostics import Diagnostics, declare
 from infragen.units import HOURS_PER_MONTH, figure
-
-PREEMPTIBLE_QUOTA: frozenset[CapacityModel] = frozenset({"spot", "flex-start"})
 
 UNKNOWN_PRICE = declare(
     "X001",
@@ -85,14 +82,3 @@ def check_limits(
             help = f"the least of the sufficient plans is {what}: {figure(least)} {unit}, storage apart"
         message = f"the plan {verb} {figure(value)} {unit}"
         diags.add(LIMIT.error(message, need.workload.at(f"limits.{field}"), f"the limit is {figure(limit)}", help))
-
-
-def quotas(need: Need, machine: Machine, capacity: CapacityChoice, region: str, vms: int) -> tuple[QuotaNeed, ...]:
-    """The quota to ask for, at the largest size of the group."""
-    metric = need.catalog.quotas.get(machine.record.accelerator or "")
-    if metric is None:
-        return ()
-    preemptible = capacity.model in PREEMPTIBLE_QUOTA
-    amount = round(machine.record.accelerators * vms)
-    note = "metric name from memory" if metric.confidence == "from-memory" else ""
-    return (QuotaNeed(metric.preemptible_metric if preemptible else metric.metric, region, amount, note),)

@@ -375,9 +375,10 @@ class QuotaNeed(Struct, frozen=True):
     """Quota to ask for."""
 
     metric: str
-    region: str
+    region: str  # `global` where one limit holds for all of them
     amount: int
     note: str = ""
+    dimension: str = ""  # what it is counted by beside the region, such as ``gpu_family=...``
 
 
 class Program(Struct, frozen=True):

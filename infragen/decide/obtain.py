@@ -85,17 +85,14 @@ def _booked(best: Candidate, choice: CapacityChoice, vms: int) -> tuple[Reason, 
     """What is paid for the booking that is made, used or not."""
     if not choice.creates:
         return ()
-    price = units.usd(choice.usd_booked) if choice.usd_booked is not None else "a price that the tables lack"
+    price = units.usd(choice.usd_booked) if choice.usd_booked is not None else "what the tables do not know"
     if best.price and best.price.confidence == pricing.UPPER_BOUND:
         price = f"at most {price}"
     what = f"{vms} × {best.fit.machine.label}"
     if choice.start is None:
         text = f"{what} cost {price} a month from creation on, used or not, until the reservation is destroyed"
     else:
-        state = (
-            "" if choice.submit else "; a draft: nothing is owed before `capacity.submit` is true and it is approved"
-        )
-        text = f"{what} from {choice.start} to {choice.end} cost {price}, used or not{state}"
+        text = f"{what} from {choice.start} to {choice.end} cost {price}, used or not"
     return (Reason(capacity.PAID_ANYWAY.id, text),)
 
 
@@ -206,12 +203,11 @@ def _check_window(need: Need, best: Candidate, diags: Diagnostics) -> None:
         message = f"the window starts in {units.duration(ahead.total_seconds())}; the request has to be approved before"
         help = f"start {units.duration(asked.lead)} ahead or more, or set `capacity.lead` to what is enough for you"
         diags.add(capacity.SOON.warning(message, at("capacity.start"), "no shortest time is published", help))
-    if best.model == "calendar" and ahead > timedelta(seconds=capacity.CALENDAR_SEEN_S):
-        message = (
-            f"the window starts in {units.duration(ahead.total_seconds())}; availability can be looked up for 60 days"
-        )
-        latest = need.today + timedelta(seconds=capacity.CALENDAR_SEEN_S)
-        help = f"start by {latest:%Y-%m-%d}, or ask again when the start is nearer"
+    chip = best.fit.machine.accelerator
+    days = capacity.CALENDAR_SEEN_DAYS[chip.kind if chip else "gpu"]
+    if best.model == "calendar" and ahead > timedelta(days=days):
+        message = f"the window starts in {units.duration(ahead.total_seconds())}; availability can be looked up for {days} days"
+        help = f"start by {need.today + timedelta(days=days):%Y-%m-%d}, or ask again when the start is nearer"
         diags.add(capacity.CALENDAR_HORIZON.warning(message, at("capacity.start"), "beyond the calendar", help))
 
 
@@ -235,7 +231,7 @@ def _check_zones(need: Need, best: Candidate, group: GroupChoice, diags: Diagnos
 def _check_count(need: Need, best: Candidate, group: GroupChoice, diags: Diagnostics) -> None:
     """An error where the group may grow beyond what one request takes."""
     vms = max(group.size, group.max_size)
-    miss = capacity.too_many(best.fit.machine.record, best.model, vms)
+    miss = capacity.too_many(best.fit.machine, best.model, vms)
     if miss and vms > best.fit.nodes:
         rule = rule_of(capacity.booking_window)
         diags.add(

@@ -13,7 +13,6 @@ from infragen import units
 from infragen.decide import (
     capacity,
     choices,
-    costs,
     estimate,
     group,
     image,
@@ -21,6 +20,7 @@ from infragen.decide import (
     obtain,
     place,
     pricing,
+    quotas,
     rank,
     recipe,
     sizing_of,
@@ -42,7 +42,7 @@ from infragen.decide.model import (
 )
 from infragen.decide.need import Need
 from infragen.decide.rank import Candidate
-from infragen.decide.rule import Narrowed, Removal, candidates
+from infragen.decide.rule import Narrowed, Removal, candidates, rule_of
 from infragen.descriptor.model import Workload
 from infragen.diagnostics import Diagnostics, declare
 from infragen.facts.load import Catalog
@@ -280,7 +280,8 @@ def _explain_nothing_joined(
         text, help = f"no place is left for `{box.label}`", removal.miss.help or f"`{box.label}` exists in {have}"
         path = removal.miss.path or "place"
     else:
-        label = fits[0].machine.label
+        order = [rule_of(check) for check in (*capacity.RULES, *capacity.PREFERENCES)]
+        label = max((fit.machine.label for fit in fits), key=lambda one: order.index(options[one].offers.nearest.rule))
         removal = options[label].offers.nearest
         text, help = f"`{label}` cannot be had this way", removal.miss.help
         path = removal.miss.path or "capacity.model"
@@ -328,6 +329,7 @@ def _plan(
         has_local_ssd=fit.machine.record.local_ssd_mode == "bundled" and bool(fit.machine.record.local_ssd_count),
     )
     image_decision = image.decide(need, ground, _mounts_parallel(stored), diags)
+    machine_decision = choices.machine(need, best, ranked, fits, image_decision.choice, stored)
     serving = _serving(need, fit)
     largest = group_decision.choice.max_size + group_decision.choice.max_surge
     network = _network(need, fit, stored, largest, diags)
@@ -351,7 +353,7 @@ def _plan(
         kms_key=workload.security.kms_key,
         deletion_protection=workload.security.deletion_protection,
         platform=Decision("gce", (Reason(PLATFORM.id, "managed instance groups of Compute Engine"),)),
-        machine=choices.machine(need, best, ranked, fits, image_decision.choice, stored),
+        machine=machine_decision,
         storage=stored,
         capacity=capacity_decision,
         location=choices.location(
@@ -363,7 +365,14 @@ def _plan(
         serving=serving,
         program=_program(workload),
         estimate=estimated,
-        quotas=costs.quotas(need, fit.machine, capacity_decision.choice, best.site.region.name, largest),
+        quotas=quotas.bill(
+            need,
+            machine_decision.choice,
+            capacity_decision.choice,
+            tuple(one.choice for one in stored if one.choice.shared_with is None),
+            best.site.region.name,
+            largest,
+        ),
         model_name=need.shape.name if need.shape else None,
         data_source=workload.data.source if workload.data else None,
         observe=_observe(workload),

@@ -24,8 +24,8 @@ def _unsupported(workload: Workload) -> Iterator[tuple[str, str, str]]:
     if capacity.wait_for:
         yield (
             "capacity.wait_for",
-            "how long a request may wait is not limited yet",
-            "cancel the request by hand when it is too late",
+            "a request of a group has no limit to its waiting: it waits until it is met or cancelled",
+            "leave it out; `gcloud compute instance-groups managed resize-requests cancel` ends the waiting",
         )
 
 

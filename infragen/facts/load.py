@@ -217,9 +217,9 @@ class Catalog:
         return tuple(self.table("image_builders").records(model.ImageBuilder))
 
     @cached_property
-    def quotas(self) -> dict[str, model.Quota]:
-        """Quota metrics by accelerator."""
-        return self._by_name("quotas", model.Quota, "accelerator")
+    def quotas(self) -> dict[tuple[str, str], model.Quota]:
+        """(kind, of what) -> quota metric."""
+        return {(one.kind, one.of): one for one in self.table("quotas").records(model.Quota)}
 
     @cached_property
     def disputes(self) -> dict[tuple[str, str], model.Dispute]:

@@ -416,10 +416,12 @@ class ImageBuilder(Struct, frozen=True):
 
 
 class Quota(Struct, frozen=True):
-    """The quota metric that limits an accelerator."""
+    """The quota metric that limits something. ``dimension``: what it is counted by beside the region."""
 
-    accelerator: str
+    kind: Literal["accelerator", "accelerators-everywhere", "vcpus", "local-ssd", "disk"]
+    of: str  # an accelerator, a series or a disk type
     metric: str
+    dimension: str
     preemptible_metric: str
     confidence: str
 

@@ -58,6 +58,7 @@ def run(plan: Plan) -> Stack:
     booked = capacity.lower(context)
     net = network.lower(context)
     first = [one.whole for one in identity.members] + ([net.nat.whole] if net.nat else [])
+    first += [one.whole for one in booked.reservations] if booked else []  # machines that come sooner would not use it
     beta = bool(booked and booked.future_reservation)
     return Stack(
         name=plan.name,

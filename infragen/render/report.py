@@ -259,7 +259,10 @@ def build(run: Compilation, changes: Iterable[Change] | None, comparison: Compar
         assumptions=plan.estimate.assumptions,
         choices=decided,
         resources=_resources(run),
-        quotas=tuple((one.metric, one.region, one.amount, one.note) for one in plan.quotas),
+        quotas=tuple(
+            (one.metric, one.region, one.amount, "; ".join(filter(None, (one.dimension, one.note))))
+            for one in plan.quotas
+        ),
         labels=plan.labels,
         container=(plan.program.container or "") if plan.program else "",
         command=plan.program.command if plan.program else (),

@@ -31,7 +31,7 @@ def plan(plan: Plan, colour: bool) -> str:
             lines += [_bold(line, colour) for line in _entry(label, text)]
             lines += [line for one in reasons for line in _dim(_entry("", f"{one.text} [{one.rule}]"), colour)]
     lines += ["", *_figures(plan.estimate), "", *_alternatives(plan)]
-    lines += _entries("quota", (f"ask for {need.amount} {need.metric} in {need.region}" for need in plan.quotas))
+    lines += _entries("quota", (f"ask for {words.quota(need)}" for need in plan.quotas))
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 

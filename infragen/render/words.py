@@ -10,6 +10,7 @@ from infragen.decide.model import (
     Margin,
     Memory,
     Plan,
+    QuotaNeed,
     Range,
     StorageChoice,
 )
@@ -66,6 +67,8 @@ def capacity(plan: Plan) -> str:
     choice = plan.capacity.choice
     booked = f" `{choice.reservation}`" if choice.reservation else ""
     made = ", created here" if choice.creates else (", which exists" if choice.reservation else "")
+    if choice.creates and choice.start:
+        made = ", submitted: a purchase" if choice.submit else ", a draft: nothing is owed before it is submitted"
     return f"{choice.model}{booked}{made}"
 
 
@@ -121,6 +124,13 @@ def decisions(plan: Plan) -> dict[str, tuple[str, Decision[object]]]:
     found["group"] = (group(plan), plan.group)
     found["network"] = (network(plan), plan.network)
     return found
+
+
+def quota(need: QuotaNeed) -> str:
+    """Quota to ask for, in a few words."""
+    counted = f" ({need.dimension})" if need.dimension else ""
+    where = "over all regions" if need.region == "global" else f"in {need.region}"
+    return f"{need.amount:,} {need.metric}{counted} {where}"
 
 
 def many(count: int, noun: str) -> str:

@@ -181,6 +181,8 @@ def _shape(context: Context) -> str:
         return "EVEN"
     if context.is_training or capacity.is_all_or_nothing(context) or capacity.uses_resize_request(context):
         return "ANY_SINGLE_ZONE"
+    if context.capacity.creates:  # each zone has its share booked
+        return "EVEN"
     return "BALANCED" if context.has_gpus or context.group.fallbacks else "EVEN"
 
 

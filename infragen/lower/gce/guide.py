@@ -26,7 +26,10 @@ def lower(context: Context, stores: tuple[Lowered, ...]) -> Guide:
         choices=_choices(context),
         prepare=before,
         operate=after,
-        quotas=tuple((one.metric, one.region, one.amount, one.note) for one in context.plan.quotas),
+        quotas=tuple(
+            (one.metric, one.region, one.amount, "; ".join(filter(None, (one.dimension, one.note))))
+            for one in context.plan.quotas
+        ),
         roles=_roles(context, uses_ssh or context.image.recipe is not None),
         machine_roles=_machine_roles(context, stores),
         guards=guards,
@@ -175,6 +178,11 @@ def _limits(context: Context) -> tuple[str, ...]:
             "The image is taken as it is: it must "
             + ("hold the accelerator's driver and " if context.has_gpus else "")
             + "be built for the machine's processor."
+        )
+    if capacity.waits_for_window(context):
+        found.append(
+            "Not every zone that has the machines takes bookings of them: the console's view of future availability shows where"
+            " and when; name such a zone in `capacity.zone`."
         )
     if context.works_together:
         found.append(

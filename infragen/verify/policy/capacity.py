@@ -359,3 +359,64 @@ def unguarded_purchase(resource: View, rule: Rule) -> Iterator[Diagnostic]:
         resource.span("planning_status"),
         help="add `lifecycle { prevent_destroy = true }`",
     )
+
+
+_WORKLOAD = "https://docs.cloud.google.com/compute/docs/instance-groups/about-workload-policies"
+_MOST_CALENDAR_VMS = 256  # 80 of them with accelerators
+_MOST_CALENDAR_GPU_VMS = 80
+_MOST_CONSUMERS = 100
+_PREFIX = re.compile(r"[a-z][-a-z0-9]{0,19}")
+
+
+@RULES.add("P031", "placement-that-is-not-taken", _WORKLOAD, MACHINES)
+def placement_that_is_not_taken(resource: View, rule: Rule) -> Iterator[Diagnostic]:
+    """A machine that is queued for, or that uses a reservation, has no placement policy of its own.
+
+    Why: flex-start takes a workload policy of the group instead; a reservation brings its place, and a machine with another
+    never finds it.
+    Example: FLEX_START with `resource_policies` that name a `group_placement_policy`.
+    """
+    named = [resource.resource(address) for address in resource.targets("resource_policies")]
+    if not any(one is not None and one.first("group_placement_policy") for one in named):
+        return
+    is_queued = provisioning_model(resource) == "FLEX_START"
+    if is_queued or _affinity(resource) == "SPECIFIC_RESERVATION":
+        yield rule.error(
+            f"`{resource.address}` {'is queued for' if is_queued else 'uses a reservation'} and has a placement policy",
+            resource.span("resource_policies"),
+            help="give the group a workload policy" if is_queued else "remove `resource_policies`",
+        )
+
+
+@RULES.add("P032", "booking-beyond-its-limits", _FUTURE, ("google_compute_future_reservation",))
+def booking_beyond_its_limits(resource: View, rule: Rule) -> Iterator[Diagnostic]:
+    """A future reservation asks for as many machines, consumers and letters as there may be, and ends after it starts.
+
+    Why: the provider checks none of this: in calendar mode 80 machines with accelerators or 256 others, 100 projects to share
+    with, a prefix of 20 letters.
+    Example: `reservation_mode = "CALENDAR"` with a `total_count` of 300.
+    """
+    sku = resource.first("specific_sku_properties")
+    machine = sku.first("instance_properties") if sku else None
+    count = sku.number("total_count") if sku else None
+    if sku is not None and count is not None and resource.value("reservation_mode") == "CALENDAR":
+        machine_type = machine.value("machine_type") if machine else None
+        is_gpu = isinstance(machine_type, str) and resource.scope.is_accelerator_machine(machine_type)
+        most = _MOST_CALENDAR_GPU_VMS if is_gpu else _MOST_CALENDAR_VMS
+        if count > most:
+            message = f"`{resource.address}` asks for {count:g} machines, calendar mode gives {most}"
+            yield rule.error(message, sku.span("total_count"), help=f'set `total_count = "{most}"`, or another mode')
+    sharing = resource.first("share_settings")
+    consumers = len(sharing.all("project_map")) if sharing and not sharing.may_have("project_map") else 0
+    if sharing is not None and consumers > _MOST_CONSUMERS:
+        message = f"`{resource.address}` is shared with {consumers} projects, at most {_MOST_CONSUMERS} can be"
+        yield rule.error(message, sharing.span(), help=f"remove {consumers - _MOST_CONSUMERS}")
+    prefix = resource.value("name_prefix")
+    if isinstance(prefix, str) and not _PREFIX.fullmatch(prefix):
+        message = f"the prefix of `{resource.address}` is no name of at most 20 letters"
+        yield rule.error(message, resource.span("name_prefix"), help="lower-case letters, digits and `-`, 20 at most")
+    window = resource.first("time_window")
+    start, end = (_moment(window.value("start_time")), _moment(window.value("end_time"))) if window else (None, None)
+    if window is not None and start and end and end <= start:
+        message = f"`{resource.address}` ends before it starts"
+        yield rule.error(message, window.span("end_time"), help="name a later end")

@@ -510,3 +510,39 @@ def scaled_to_nothing(resource: View, rule: Rule) -> Iterator[Diagnostic]:
             policy.span("min_replicas"),
             help="set `min_replicas = 1`, or scale on a metric with `single_instance_assignment`",
         )
+
+
+@RULES.add(
+    "P052",
+    "queued-machines-that-are-waited-for",
+    "https://docs.cloud.google.com/compute/docs/instance-groups/about-resize-requests-mig",
+    GROUPS,
+)
+def queued_machines_that_are_waited_for(resource: View, rule: Rule) -> Iterator[Diagnostic]:
+    """A group whose machines come by request, or all at once, is not waited for and repairs none.
+
+    Why: the machines may come in hours: waiting for them hits the timeout of 15 minutes. A machine that ends is not to be
+    made anew without a request.
+    Example: a group with a resize request and `wait_for_instances = true`, or without
+    `default_action_on_failure = "DO_NOTHING"`.
+    """
+    size = resource.first("target_size_policy")
+    is_bulk = size is not None and size.value("mode") == "BULK"
+    if not is_bulk and not _drivers(resource, *_REQUESTS):
+        return
+    if is_true(resource.value("wait_for_instances")):
+        yield rule.error(
+            f"`{resource.address}` waits for machines that are queued for",
+            resource.span("wait_for_instances"),
+            help="set `wait_for_instances = false`",
+        )
+    life = resource.first("instance_lifecycle_policy")
+    action = life.value("default_action_on_failure") if life else None
+    if not resource.may_have("instance_lifecycle_policy") and (
+        action is None or (is_known(action) and action != "DO_NOTHING")
+    ):
+        yield rule.warning(
+            f"`{resource.address}` repairs machines that are queued for",
+            (life or resource).span("default_action_on_failure"),
+            help='set `default_action_on_failure = "DO_NOTHING"` in its `instance_lifecycle_policy`',
+        )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct
 
 from infragen.diagnostics import Span
-from infragen.verify.model import Block, File, Reference
+from infragen.verify.model import Block, File, ListExpr, Reference
 from infragen.verify.module import UNKNOWN, Module, Value
 from infragen.verify.structure import addresses
 
@@ -85,6 +85,16 @@ class View(Struct, frozen=True):
         if not isinstance(value, Reference) or not value.steps or value.root in {"var", "local", "data", "module"}:
             return ""
         return f"{value.root}.{value.steps[0].name}"
+
+    def targets(self, name: str) -> list[str]:
+        """The addresses of the resources that a list of references names."""
+        attribute = self.block.body.attributes.get(name)
+        items = attribute.value.items if attribute and isinstance(attribute.value, ListExpr) else ()
+        return [
+            f"{one.root}.{one.steps[0].name}"
+            for one in items
+            if isinstance(one, Reference) and one.steps and one.root not in {"var", "local", "data", "module"}
+        ]
 
     def resource(self, address: str) -> "View | None":
         """Another resource of the module."""

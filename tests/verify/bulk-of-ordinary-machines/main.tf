@@ -21,6 +21,10 @@ resource "google_compute_region_instance_group_manager" "main" {
     instance_template = google_compute_instance_template.main.self_link_unique
   }
 
+  instance_lifecycle_policy {
+    default_action_on_failure = "DO_NOTHING"
+  }
+
   target_size_policy {
     mode = "BULK"
   }

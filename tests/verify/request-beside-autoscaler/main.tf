@@ -8,6 +8,10 @@ resource "google_compute_region_instance_group_manager" "wrong" {
     instance_template = "projects/p/global/instanceTemplates/t"
   }
 
+  instance_lifecycle_policy {
+    default_action_on_failure = "DO_NOTHING"
+  }
+
   update_policy {
     type           = "PROACTIVE"
     minimal_action = "REPLACE"

@@ -29,6 +29,10 @@ resource "google_compute_instance_group_manager" "queued" {
   version {
     instance_template = "projects/p/global/instanceTemplates/t"
   }
+
+  instance_lifecycle_policy {
+    default_action_on_failure = "DO_NOTHING"
+  }
 }
 
 resource "google_compute_resize_request" "queued" {
