@@ -4,13 +4,14 @@ Takes a `Stack` and templates. Gives a `FileSet`. Promises: pure; the same stack
 HCL through one quoting filter; a file that would hold nothing is not written; `=` is aligned once, here.
 """
 
+import json
 import re
 import shlex
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -56,6 +57,7 @@ SECTIONS: Mapping[str, Callable[[Stack], Mapping[str, object]]] = {
     "image/scripts/clean.sh": lambda stack: {"build": stack.build},
     "serving.tf": lambda stack: {"serving": stack.serving},
     "monitoring.tf": lambda stack: {"monitoring": stack.monitoring},
+    "dashboard.json": lambda stack: {"monitoring": stack.monitoring},
     "iam.tf": lambda stack: {"identity": stack.identity},
     "outputs.tf": lambda stack: {"outputs": stack.outputs},
     "README.md": lambda stack: {"name": stack.name, "guide": stack.guide},
@@ -135,6 +137,7 @@ def _environment(templates: tuple[tuple[str, str], ...]) -> Environment:
         optimized=False,  # folding constants costs more than it saves: a process renders each template a few times
     )
     environment.filters["hcl"] = literal
+    environment.filters["json"] = partial(json.dumps, indent=2, ensure_ascii=False)
     environment.filters["markdown"] = markdown
     environment.filters["shell"] = shlex.quote
     return environment

@@ -139,7 +139,7 @@ def test_files_without_content_are_not_written():
     files = emit.run(lower.run(serve()), TEMPLATES, Diagnostics())
     assert "capacity.tf" not in files
     assert set(files) == {
-        "README.md", "iam.tf", "image.tf", "main.tf", "monitoring.tf", "network.tf", "outputs.tf", "providers.tf",
+        "README.md", "dashboard.json", "iam.tf", "image.tf", "main.tf", "monitoring.tf", "network.tf", "outputs.tf", "providers.tf",
         "scripts/mount.sh", "scripts/run.sh", "scripts/startup.sh", "serving.tf", "storage.tf", "terraform.tfvars",
         "variables.tf", "versions.tf",
     }  # fmt: skip

@@ -94,5 +94,7 @@ def _chart(title: str, query: str, expected: float | None) -> dict[str, Value]:
         "dataSets": [{"plotType": "LINE", "targetAxis": "Y1", "timeSeriesQuery": {"prometheusQuery": query}}],
     }
     if expected:
-        chart["thresholds"] = [{"label": "plan", "value": float(f"{expected:.4g}"), "targetAxis": "Y1"}]
+        value = float(f"{expected:.4g}")
+        line = int(value) if value.is_integer() else value
+        chart["thresholds"] = [{"label": "plan", "value": line, "targetAxis": "Y1"}]
     return {"title": title, "xyChart": chart}
