@@ -8,20 +8,22 @@ import json
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import PurePath
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict
 
 from infragen.decide.image import ENDING
-from infragen.decide.model import Decision, Estimate, ImageChoice, MachineChoice, Plan, StorageChoice
+from infragen.decide.model import Charge, Decision, Estimate, ImageChoice, MachineChoice, Part, Plan, StorageChoice
 from infragen.diagnostics import Diagnostic
 from infragen.fileset import FileSet
 from infragen.lower.model import Stack
+from infragen.units import HOURS_PER_MONTH
 
 FORMAT = 1
 DATED = frozenset({ENDING.id})  # findings that come with the day of the run, and stay out of what is kept
+PARTS: tuple[Part, ...] = get_args(Part)
 SIGNIFICANT = 6  # digits of a number that was computed
 
 
@@ -85,6 +87,7 @@ def _decided(plan: Plan) -> dict[str, Any]:
             "network": _decision(plan.network, _plain(plan.network.choice)),
         },
         "estimate": _estimate(plan.estimate),
+        "advice": [_plain(one) for one in plan.advice],
         "quotas": [_plain(need) for need in plan.quotas],
     }
 
@@ -189,21 +192,32 @@ def _estimate(estimate: Estimate) -> dict[str, Any]:
         if checkpoint
         else None,
         "usd_per_hour": {
-            "compute": _number(costs.compute),
-            "storage": _number(costs.storage),
-            "network": _number(costs.network),
+            **{part: _number(costs.of(part)) for part in PARTS},
             "total": _number(costs.total),
             "unknown": list(costs.unknown),
+            "from_memory": list(costs.marked("from-memory")),
+            "at_most": list(costs.marked("upper-bound")),
+            "negotiated": list(costs.marked("negotiated")),
+            "of_another_region": list(costs.borrowed),
+            "items": [_charge(one) for one in costs.charges],
         },
+        "usd_per_month": _number(costs.total * HOURS_PER_MONTH if costs.total is not None else None),
         "usd_total": _plain(estimate.usd_total),
+        "usd_per_million_tokens": _plain(estimate.usd_per_million_tokens),
         "energy_kwh_per_hour": _plain(estimate.energy_kwh_per_hour),
         "kg_co2e_per_hour": _plain(estimate.kg_co2e_per_hour),
         "kg_co2e_total": _plain(estimate.kg_co2e_total),
+        "kg_co2e_per_hour_beyond_cfe": _plain(estimate.kg_co2e_per_hour_beyond_cfe),
         "prices_as_of": costs.as_of,
         "binding": estimate.binding,
         "margins": [_plain(margin) | {"share": _number(round(margin.share, 4))} for margin in estimate.margins],
         "assumptions": list(estimate.assumptions),
     }
+
+
+def _charge(one: Charge) -> dict[str, Any]:
+    """A line of the bill, with what it costs in an hour."""
+    return {**_plain(one), "usd_per_hour": _number(one.usd_per_hour)}
 
 
 def _plain(value: Any) -> Any:

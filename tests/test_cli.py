@@ -101,7 +101,7 @@ def test_reports_say_what_changes_on_disk_and_since_the_last_plan(tmp_path):
     larger = ("--set", "serve.requests_per_second=5", "--set", "place.regions=[europe-west4]", *TODAY)
     compared = here("plan", path, "--out", out, "--check", "--format", "markdown", *larger)
     assert (compared.exit_code, "### Since the last plan" in compared.stdout) == (1, True)
-    assert "| cost an hour | 6.31 USD |" in compared.stdout
+    assert "| cost an hour | 6.45 USD |" in compared.stdout
     page = here("plan", path, "--out", out, "--format", "html", *larger)
     assert (page.exit_code, "Since the last plan" in page.stdout) == (0, True)
     text = here("plan", path, "--out", out, *TODAY)

@@ -35,7 +35,7 @@ def compile_text(text: str, *overlay: str, catalog: Catalog = CATALOG):
 def cost(**values: object) -> float | None:
     run = compile_text(SERVE.format(**values))
     assert not run.diagnostics.has_errors
-    return run.plan.estimate.costs.compute
+    return run.plan.estimate.costs.of("compute")
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -90,7 +90,7 @@ def test_a_pinned_region_is_taken_and_the_price_is_its_own(place):
     plan = compile_text(text, f"place.regions=[{place}]", "machine.type=g2-standard-24").plan
     assert plan.location.choice.region.name == place
     price = CATALOG.prices("g2-standard-24")["machine", place, "on_demand"].usd_per_hour
-    assert plan.estimate.costs.compute == pytest.approx(price * plan.machine.choice.nodes)
+    assert plan.estimate.costs.of("compute") == pytest.approx(price * plan.machine.choice.nodes)
 
 
 def test_a_number_in_a_row_changes_the_answer(tmp_path):

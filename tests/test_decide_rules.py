@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from infragen.decide import capacity, image, machine, place, recipe, storage
 from infragen.decide.need import Need
+from infragen.decide.pricing import Tariff
 from infragen.decide.rule import rule_of
 from infragen.descriptor.model import Storage, Workload
 from infragen.facts.load import Catalog
@@ -73,6 +74,7 @@ def store_of(given: dict) -> storage.Store:
         is_zonal=True,
         file_bytes=None,
         pinned=pinned,
+        tariff=Tariff(CATALOG, "us-central1"),
     )
     wanted = replace(usual, **plain)
     types = {one.tier for one in CATALOG.storage_services.values()}

@@ -222,13 +222,13 @@ def test_what_changed_since_the_last_plan():
     assert rows["machine"].before.startswith("5 × n9-old")
     assert (rows["cost an hour"].before, rows["cost an hour"].now, rows["cost an hour"].change) == (
         "12.62 USD",
-        "6.31 USD",
-        "−50%",
+        "6.45 USD",
+        "−49%",
     )
     assert rows["storage: weights"].before == "none"
     assert found.added == ("google_compute_address.main",) and found.removed == ("google_compute_disk.gone",)
     assert set(rows) == {"machine", "cost an hour", "storage: weights"}
-    assert "12.62 USD -> 6.31 USD (−50%)" in text.comparison(found)
+    assert "12.62 USD -> 6.45 USD (−49%)" in text.comparison(found)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ resource "google_compute_instance_template" "main" {
   description = "Machine of support-chat"
   # S011: 14.2 of 19.8 GiB usable per accelerator
   # S015: 64 ms a token of the 80 ms allowed
-  # K001: 6.31 USD an hour, 0.0708 kg CO2e an hour: first of 25 sufficient machines
+  # K001: machines 6.31 USD an hour, 0.0708 kg CO2e an hour: first of 25 sufficient machines
   # S017: 2 instead of 3 × g2-standard-24 will not do: the traffic takes 3 replicas, 2 VMs hold 2
   # S018: the next smaller, g2-standard-32, will not do: the traffic takes 19 replicas, allowed are 8
   machine_type = "g2-standard-24"

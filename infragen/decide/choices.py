@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from infragen import units
-from infragen.decide import place, sizing_of
+from infragen.decide import emissions, place, sizing_of
 from infragen.decide.fit import Fit
 from infragen.decide.model import (
     Alternative,
@@ -15,8 +15,8 @@ from infragen.decide.model import (
     Reason,
     StorageChoice,
 )
-from infragen.decide.need import Need
-from infragen.decide.rank import RANK_SMALLEST, RANKS, Candidate, first
+from infragen.decide.need import Machine, Need
+from infragen.decide.rank import AIMS, RANK_SMALLEST, RANK_TIES, RANKS, TIE_BREAKERS, Candidate, first, is_tied
 from infragen.decide.rule import Narrowed
 from infragen.facts.model import MachineType
 
@@ -78,6 +78,7 @@ def machine(
     why += filter(None, (sizing_of.fewer(need, fit),))
     why += _next_smaller(best, fits)
     others = best_by(ranked, "machine", box.label)
+    boot_type, boot_gib = boot_disk(need, box, booted)
     choice = MachineChoice(
         type=box.type,
         record=record,
@@ -95,8 +96,8 @@ def machine(
         expert_parallel=fit.expert_parallel,
         replicas_per_node=fit.replicas_per_node,
         topology=need.workload.machine.topology,
-        boot_disk_type=_boot_disk_type(need, record.boot_disk_types),
-        boot_disk_gib=_boot_disk_gib(need, booted),
+        boot_disk_type=boot_type,
+        boot_disk_gib=boot_gib,
         local_ssd_count=_attached_partitions(record, stored),
     )
     return Decision(
@@ -155,18 +156,15 @@ def _device_gib(fit: Fit) -> float:
     return fit.machine.record.accelerators * chip.memory_gib if chip else 0.0
 
 
-def _boot_disk_type(need: Need, types: tuple[str, ...]) -> str:
-    asked = need.workload.machine.boot_disk
-    return asked if asked in types else types[0]
-
-
-def _boot_disk_gib(need: Need, booted: ImageChoice) -> int:
-    asked = need.workload.machine.boot_disk_size
-    if asked:
-        return math.ceil(asked / units.GIB)
+def boot_disk(need: Need, box: Machine, booted: ImageChoice) -> tuple[str, int]:
+    """Type and GiB of the boot disk: as asked, else the best that the machine takes, with room for a container."""
+    asked, types = need.workload.machine, box.record.boot_disk_types
+    disk = asked.boot_disk if asked.boot_disk in types else types[0]
+    if asked.boot_disk_size:
+        return disk, math.ceil(asked.boot_disk_size / units.GIB)
     container = BOOT_MARGIN_GIB if need.workload.run and need.workload.run.container else 0
     room = STEP_GIB * math.ceil((BOOT_MARGIN_GIB + container) / STEP_GIB)
-    return max(room, booted.recipe.disk_gib) if booted.recipe else room
+    return disk, max(room, booted.recipe.disk_gib) if booted.recipe else room
 
 
 def location(
@@ -187,12 +185,10 @@ def location(
             f"{best.figures()}: first of {len(same)} region{'s' if len(same) > 1 else ''} with the machine",
         )
     ]
-    aim = "cost" if optimise != "cost" else "carbon"
-    other = first(ranked, aim)
-    would: tuple[str, ...] = ()
-    if (other.fit.machine, other.site) != (best.fit.machine, best.site) and other.figures() != best.figures():
-        taken = f"{other.fit.nodes} × {other.fit.machine.label} in {other.site.region.name}"
-        would = (f"`place.optimise: {aim}` takes {taken}: {other.figures()} instead of {best.figures()}",)
+    why += [Reason(emissions.LOW_CARBON.id, emissions.mark(best)), *_tie(best, same, optimise)]
+    would = _trade_off(best, ranked, optimise)
+    if best.fit.train_hours is not None:
+        would += tuple(f"cleaner in {text}" for text in emissions.cleaner(best, same))
     return Decision(
         LocationChoice(best.site.region, zones),
         tuple(why),
@@ -224,3 +220,41 @@ def _attached_partitions(record: MachineType, stored: Sequence[Decision[StorageC
     if record.local_ssd_mode != "optional" or not local:
         return 0
     return max(one.capacity_gib // one.service.step_gib for one in local)
+
+
+def _tie(best: Candidate, same: list[Candidate], optimise: str) -> list[Reason]:
+    """What decided between regions that are equally good by the aim."""
+    equal = [one for one in same if one is not best and is_tied(one, best, optimise)]
+    if not equal:
+        return []
+    names = ", ".join(sorted(one.site.region.name for one in equal))
+    by = next((word for word, key in TIE_BREAKERS if any(key(one) != key(best) for one in equal)), "name")
+    return [Reason(RANK_TIES.id, f"{names} would be as good: {best.site.region.name} is first by {by}")]
+
+
+def _trade_off(best: Candidate, ranked: list[Candidate], optimise: str) -> tuple[str, ...]:
+    """What the other aims would choose, and what that costs and saves."""
+    found, firsts = [], {aim: first(ranked, aim) for aim in AIMS if aim != optimise}
+    for aim, other in firsts.items():
+        if (other.fit.machine, other.site, other.model) == (best.fit.machine, best.site, best.model):
+            continue
+        if aim == "balanced" and any(other is one for kind, one in firsts.items() if kind != aim):
+            continue
+        taken = f"{other.fit.nodes} × {other.fit.machine.label} in {other.site.region.name}"
+        found.append(f"`place.optimise: {aim}` takes {taken}: {_difference(other, best)}")
+    return tuple(found)
+
+
+def _difference(other: Candidate, best: Candidate) -> str:
+    """What another plan costs and emits, less what this one does."""
+    span = " for the job" if best.fit.train_hours else " an hour"
+    parts = []
+    if other.usd is not None and best.usd:
+        more = other.usd - best.usd
+        word = "more" if more >= 0 else "less"
+        parts.append(f"machines {units.usd(abs(more))}{span} {word} ({other.usd / best.usd - 1:+.0%})")
+    if other.kg is not None and best.kg:
+        more = other.kg - best.kg
+        word = "more" if more >= 0 else "less"
+        parts.append(f"{units.figure(abs(more))} kg CO2e{span} {word} ({other.kg / best.kg - 1:+.0%})")
+    return ", ".join(parts) or "figures unknown"

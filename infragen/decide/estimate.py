@@ -1,49 +1,20 @@
 """What the plan does, costs and emits."""
 
-from infragen import units
-from infragen.decide import costs
-from infragen.decide.model import Decision, Estimate, NetworkChoice, Range, ServingChoice, StorageChoice
+from infragen.decide.emissions import assumptions
+from infragen.decide.model import Estimate, Range
 from infragen.decide.need import Need
-from infragen.decide.rank import Candidate
-from infragen.diagnostics import Diagnostics
-
-PRICES_AS_OF = "2026-07-30"  # of the storage prices alone, where no machine has a price
+from infragen.decide.outline import Outline
+from infragen.units import HOUR_S
 
 
-def estimate(
-    need: Need,
-    best: Candidate,
-    ranked: list[Candidate],
-    stores: tuple[Decision[StorageChoice], ...],
-    serving: ServingChoice | None,
-    network: NetworkChoice,
-    diags: Diagnostics,
-) -> Estimate:
-    """The estimate of the winner; limits that it exceeds are reported."""
-    fit = best.fit
-    network_items = []
-    if serving and serving.expose != "none":
-        network_items.append(f"{serving.expose} load balancer")
-    if network.creates and network.nat:
-        network_items.append("NAT gateway and traffic")
-    priced = costs.costs(best.price, fit.nodes, tuple(one.choice for one in stores), tuple(network_items), PRICES_AS_OF)
-    hours = fit.train_hours
-    usd_total = hours.scaled(priced.total) if hours and priced.total is not None else None
-    kg = best.kg_co2e_per_hour
-    kg_total = None
-    if kg and hours:
-        kg_total = Range(kg.low * hours.low, kg.expected * hours.expected, kg.high * hours.high)
-    kg_month = kg.expected * units.HOURS_PER_MONTH if kg and not hours else None
-    costs.check_limits(
-        need,
-        priced,
-        usd_total.expected if usd_total else None,
-        kg_total.expected if kg_total else kg_month,
-        ranked,
-        diags,
-    )
+def estimate(need: Need, found: Outline) -> Estimate:
+    """The estimate of the winner."""
+    best, fit = found.candidate, found.candidate.fit
+    kg, hours = best.kg_co2e_per_hour, fit.train_hours
+    kg_total = Range(kg.low * hours.low, kg.expected * hours.expected, kg.high * hours.high) if kg and hours else None
+    cfe = best.site.region.cfe_fraction
     return Estimate(
-        costs=priced,
+        costs=found.costs,
         memory=fit.memory,
         tokens_per_second=fit.tokens_per_second,
         ttft_ms=fit.ttft_ms,
@@ -53,11 +24,26 @@ def estimate(
         max_batch=fit.max_batch,
         dataset_mib_s=fit.dataset_mib_s or None,
         checkpoint=fit.checkpoint,
-        usd_total=usd_total,
+        usd_total=found.usd_total,
+        usd_per_million_tokens=_per_million_tokens(need, found),
         energy_kwh_per_hour=fit.energy_kwh_per_hour,
         kg_co2e_per_hour=kg,
         kg_co2e_total=kg_total,
+        kg_co2e_per_hour_beyond_cfe=kg.scaled(1 - cfe) if kg and cfe is not None else None,
         margins=fit.margins,
         binding=fit.binding,
-        assumptions=fit.assumptions,
+        assumptions=(*fit.assumptions, *assumptions(need, best)),
     )
+
+
+def _per_million_tokens(need: Need, found: Outline) -> Range | None:
+    """USD for a million output tokens at the traffic given (else at the rate that the plan reaches); None where nothing is generated."""
+    serve, hourly = need.workload.serve, found.costs.total
+    rate = found.candidate.fit.tokens_per_second
+    if serve is None or hourly is None or rate is None:
+        return None
+    if need.workload.task == "serve" and serve.requests_per_second and serve.output_tokens:
+        asked = serve.requests_per_second * serve.output_tokens
+        rate = Range(asked, asked, asked)
+    million_s = hourly * 1e6 / HOUR_S
+    return Range(million_s / rate.high, million_s / rate.expected, million_s / rate.low)

@@ -1,5 +1,6 @@
 """What the decide stage gives: the plan, every choice in it with its reasons, and everything that was not chosen."""
 
+from collections.abc import Mapping
 from typing import Generic, Literal, TypeVar
 
 from msgspec import Struct
@@ -17,6 +18,7 @@ from infragen.facts.model import (
     Region,
     StorageService,
 )  # fmt: skip
+from infragen.units import HOURS_PER_MONTH
 
 Choice_co = TypeVar("Choice_co", covariant=True)
 
@@ -75,6 +77,36 @@ class Range(Struct, frozen=True):
         return Range(self.low * factor, self.expected * factor, self.high * factor)
 
 
+Part = Literal["compute", "storage", "network"]  # network: with what watches it
+Unit = Literal["machine-hour", "gib-month", "mib-s-month", "iops-month", "hour", "month", "gib", "mib", "million"]
+MONTHLY: frozenset[Unit] = frozenset({"gib-month", "mib-s-month", "iops-month", "month"})
+
+
+class Charge(Struct, frozen=True):
+    """One line of the bill. What has no price, or no quantity that anybody knows, costs None and not zero."""
+
+    part: Part
+    name: str  # what is billed, in words
+    item: str  # its rows in the price tables
+    unit: Unit
+    quantity: (
+        float | None
+    )  # of units; of what is used up (gib, million): in an hour; None: depends on traffic that nobody gave
+    usd_per_unit: float | None
+    included: float = 0.0  # units of these that cost nothing
+    region: str = ""  # of the price
+    as_of: str = ""
+    confidence: str = ""
+
+    @property
+    def usd_per_hour(self) -> float | None:
+        """What the line costs in an hour."""
+        if self.quantity is None or self.usd_per_unit is None:
+            return None
+        usd = max(0.0, self.quantity - self.included) * self.usd_per_unit
+        return usd / HOURS_PER_MONTH if self.unit in MONTHLY else usd
+
+
 class MachineChoice(Struct, frozen=True):
     """The machines: what, how many, and how the model lies on them."""
 
@@ -119,6 +151,8 @@ class StorageChoice(Struct, frozen=True):
     file_bytes: float | None = None  # of a typical file
     holds_containers: bool = False  # the container engine keeps its data there
     usd_per_month: float | None = None
+    charges: tuple[Charge, ...] = ()  # of all clients together
+    is_per_machine: bool = False  # each machine has its own
 
 
 class CapacityChoice(Struct, frozen=True):
@@ -334,18 +368,70 @@ class CheckpointPlan(Struct, frozen=True):
 
 
 class Costs(Struct, frozen=True):
-    """List prices, USD per hour; what has no price in the tables stands in ``unknown`` and counts nowhere."""
+    """The bill of an hour at peak, line by line."""
 
-    compute: float | None
-    storage: float
-    network: float
-    unknown: tuple[str, ...]
-    as_of: str
+    charges: tuple[Charge, ...]
+    region: str
+
+    def of(self, part: Part) -> float | None:
+        """Sum of what has a price in that part; None for machines without one, for then a sum would say nothing."""
+        known = [one.usd_per_hour for one in self.charges if one.part == part]
+        if part == "compute" and None in known:
+            return None
+        return sum(usd for usd in known if usd is not None)
 
     @property
     def total(self) -> float | None:
-        """Sum of what has a price; None where the machines have none, for then it would say nothing."""
-        return None if self.compute is None else self.compute + self.storage + self.network
+        """USD of an hour, of everything that has a price; None where the machines have none."""
+        if self.of("compute") is None:
+            return None
+        return sum(one.usd_per_hour for one in self.charges if one.usd_per_hour is not None)
+
+    @property
+    def as_of(self) -> str:
+        """Date of the oldest price among those counted."""
+        return min((one.as_of for one in self.charges if one.usd_per_hour), default="")
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """What is not counted, and why."""
+        found = []
+        for one in self.charges:
+            if one.usd_per_unit is None:
+                found.append(f"{one.part}: {one.name}")
+            elif one.quantity is None:
+                found.append(f"{one.part}: {one.name}, {one.usd_per_unit:g} USD a {UNIT_NAMES[one.unit]}")
+        return tuple(found)
+
+    def marked(self, confidence: str) -> tuple[str, ...]:
+        """Names of what is counted at a price of that confidence."""
+        return tuple(
+            dict.fromkeys(one.name for one in self.charges if one.usd_per_hour and one.confidence == confidence)
+        )
+
+    @property
+    def borrowed(self) -> tuple[str, ...]:
+        """Names of what is counted at the price of another region, with that region."""
+        return tuple(
+            dict.fromkeys(
+                f"{one.name} ({one.region})"
+                for one in self.charges
+                if one.usd_per_hour and one.region not in ("everywhere", self.region)
+            )
+        )
+
+
+UNIT_NAMES: Mapping[Unit, str] = {
+    "machine-hour": "machine and hour",
+    "gib-month": "GiB and month",
+    "mib-s-month": "MiB/s and month",
+    "iops-month": "IOPS and month",
+    "hour": "hour",
+    "month": "month",
+    "gib": "GiB",
+    "mib": "MiB",
+    "million": "million",
+}
 
 
 class Estimate(Struct, frozen=True):
@@ -363,12 +449,27 @@ class Estimate(Struct, frozen=True):
     dataset_mib_s: float | None = None
     checkpoint: CheckpointPlan | None = None
     usd_total: Range | None = None
+    usd_per_million_tokens: Range | None = None  # output tokens, at the traffic given
     energy_kwh_per_hour: Range | None = None
     kg_co2e_per_hour: Range | None = None
     kg_co2e_total: Range | None = None
+    kg_co2e_per_hour_beyond_cfe: Range | None = None  # counting the hourly carbon-free share as free of emissions
     margins: tuple[Margin, ...] = ()
     binding: str = ""
     assumptions: tuple[str, ...] = ()
+
+
+class Advice(Struct, frozen=True):
+    """A change, the plan that it gives, and what that saves; a negative saving is a price. None: not known, or does not apply."""
+
+    change: str  # the line of the descriptor
+    because: str  # what it asks of people, or rests on
+    takes: str  # the machines, how and where they are had
+    usd_per_hour: float | None = None
+    usd_total: float | None = None
+    hours: float | None = None
+    kg_co2e_per_hour: float | None = None
+    kg_co2e_total: float | None = None
 
 
 class QuotaNeed(Struct, frozen=True):
@@ -412,6 +513,7 @@ class Plan(Struct, frozen=True):
     serving: ServingChoice | None
     program: Program | None
     estimate: Estimate
+    advice: tuple[Advice, ...]
     quotas: tuple[QuotaNeed, ...]
     model_name: str | None = None
     data_source: str | None = None

@@ -39,19 +39,20 @@ def decide(
     _check_offered(need, best, diags)
     _check_window(need, best, diags)
     _check_zones(need, best, group, diags)
-    choice = _choice(need, best, group)
-    if choice.creates:
+    taken = choice(need, best, group)
+    if taken.creates:
         _check_count(need, best, group, diags)
     return Decision(
-        choice,
-        (*_reasons(need, best, len(narrowed.kept)), *_booked(best, choice, max(group.size, group.max_size))),
+        taken,
+        (*_reasons(need, best, len(narrowed.kept)), *_booked(best, taken, max(group.size, group.max_size))),
         narrowed.rejections(lambda offer: offer.model),
         _alternatives(need, best, ranked),
         ranked=alternative(best.model, best, best, ""),
     )
 
 
-def _choice(need: Need, best: Candidate, group: GroupChoice) -> CapacityChoice:
+def choice(need: Need, best: Candidate, group: GroupChoice) -> CapacityChoice:
+    """How the machines of a candidate are obtained."""
     asked, model, hours = need.workload.capacity, best.model, best.offer.hours
     is_booked = model in capacity.BOOKED
     creates = is_booked and not capacity.is_existing(asked, model)

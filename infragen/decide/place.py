@@ -78,7 +78,7 @@ def residency_allowed(need: Need, site: Site) -> Miss | None:
     Example: `place: {residency: eu}` keeps europe-west4 and rejects europe-west2.
     """
     wanted = need.workload.place.residency
-    if not wanted or wanted.lower() in site.region.groups or wanted.upper() == site.region.country:
+    if not wanted or is_resident(site.region, wanted):
         return None
     return Miss(f"lies in {site.region.location} ({site.region.country}), outside `{wanted}`", path="place.residency")
 
@@ -130,6 +130,11 @@ def key_in_region(need: Need, site: Site) -> Miss | None:
 
 
 RULES = (key_in_region, region_allowed, residency_allowed, zone_allowed, zone_known)
+
+
+def is_resident(region: Region, residency: str) -> bool:
+    """Whether a region lies in that group of countries, or in that country."""
+    return residency.lower() in region.groups or residency.upper() == region.country
 
 
 def named_zones(need: Need) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 """The one explicit ranking: sufficient candidates joined with where and how they can be had, best first."""
 
+import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -9,17 +11,17 @@ from infragen.decide.fit import Fit
 from infragen.decide.model import Range
 from infragen.decide.place import Site
 from infragen.decide.pricing import UPPER_BOUND, HourlyPrice
-from infragen.descriptor.model import CapacityModel, Limits
+from infragen.descriptor.model import CapacityModel
 from infragen.diagnostics import declare
 from infragen.units import HOURS_PER_MONTH, figure, usd
 
 RANK_COST = declare(
     "K001",
     "cheapest-sufficient",
-    """Take the cheapest of the sufficient plans: for a job by its whole cost, for a service by the hour.
+    """Take the cheapest of the sufficient plans by the price of the machines: of the whole job, or of an hour of a service.
 
     Why: everything that is left meets the need; what remains is the price. A chip three times as fast at twice the
-    price wins a job and may lose a service.
+    price wins a job and may lose a service. Storage and network cost about the same beside any machine; the bill counts them.
     Example: of two machines that both meet the latency, the one with the lower price per hour at peak is taken.
     """,
     source="design decision",
@@ -56,10 +58,24 @@ RANK_SMALLEST = declare(
     source="design decision",
 )
 CLOSE, CLOSE_USD = 1.25, 10.0  # times the cheapest job, or above it, K004
+RANK_TIES = declare(
+    "K005",
+    "ties-broken",
+    """Break ties by price, then by emissions, then by fewer machines with fewer accelerators, then by name.
+
+    Why: prices are often equal in several regions; a choice among equals must not depend on the order of a table, and the
+    cleaner of two equally cheap places is a free gain.
+    Example: the same price in us-central1 and us-west1 gives the region with the cleaner grid.
+    """,
+    source="design decision",
+)
 RANKS = {"cost": RANK_COST, "carbon": RANK_CARBON, "balanced": RANK_BALANCED}
 
 
-class Candidate(Struct, frozen=True):
+AIMS = ("cost", "carbon", "balanced")
+
+
+class Candidate(Struct, frozen=True, dict=True):  # a dictionary: figures are computed once
     """A sufficient plan: machines that fit, how they are obtained, and where."""
 
     fit: Fit
@@ -78,7 +94,7 @@ class Candidate(Struct, frozen=True):
         """Of all machines together."""
         return self.fit.nodes * self.fit.machine.record.accelerators
 
-    @property
+    @cached_property
     def usd_per_hour(self) -> float | None:
         """List price of all machines for an hour."""
         return self.price.usd * self.fit.nodes if self.price else None
@@ -88,12 +104,12 @@ class Candidate(Struct, frozen=True):
         """Length of the job; 1 for a service, so that it is compared by the hour."""
         return self.fit.train_hours.expected if self.fit.train_hours else 1.0
 
-    @property
+    @cached_property
     def usd(self) -> float | None:
         """What is compared: the cost of the job, or of an hour."""
         return None if self.usd_per_hour is None else self.usd_per_hour * self.hours
 
-    @property
+    @cached_property
     def kg_co2e_per_hour(self) -> Range | None:
         """Location-based emissions; None where the energy or the grid factor is not known."""
         grid = self.site.region.grid_g_co2e_per_kwh
@@ -101,7 +117,7 @@ class Candidate(Struct, frozen=True):
             return None
         return self.fit.energy_kwh_per_hour.scaled(grid / 1000)
 
-    @property
+    @cached_property
     def kg(self) -> float | None:
         """What is compared: the emissions of the job, or of an hour."""
         emitted = self.kg_co2e_per_hour
@@ -113,12 +129,23 @@ class Candidate(Struct, frozen=True):
         return self.kg if self.fit.train_hours or self.kg is None else self.kg * HOURS_PER_MONTH
 
     def figures(self) -> str:
-        """Price and emissions, for a line of text."""
+        """Price of the machines and emissions, for a line of text."""
         span = " for the job" if self.fit.train_hours else " an hour"
         price = f"{usd(self.usd)}{span}" if self.usd is not None else "price unknown"
         if self.price and self.price.confidence == UPPER_BOUND:
             price = f"at most {price}"
+        if self.usd is not None:
+            price = f"machines {price}"
         return price + (f", {figure(self.kg)} kg CO2e{span}" if self.kg is not None else "")
+
+
+TIE_BREAKERS: tuple[tuple[str, Callable[[Candidate], object]], ...] = (
+    ("price", lambda one: (one.usd is None, _rounded(one.usd))),
+    ("emissions", lambda one: (one.kg is None, _rounded(one.kg))),
+    ("number of machines", lambda one: one.fit.nodes),
+    ("number of accelerators", lambda one: one.fit.machine.record.accelerators),
+)
+"""What decides between candidates that are equally good by the aim, in this order; then names. K005"""
 
 
 def rank(candidates: Sequence[Candidate], optimise: str) -> list[Candidate]:
@@ -131,6 +158,16 @@ def first(candidates: Sequence[Candidate], optimise: str) -> Candidate:
     return min(candidates, key=_key(candidates, optimise))
 
 
+def is_tied(one: Candidate, other: Candidate, optimise: str) -> bool:
+    """Whether the aim alone does not tell two candidates apart."""
+    figures = {"cost": ("usd",), "carbon": ("kg",), "balanced": ("usd", "kg")}[optimise]
+    return all(_same(getattr(one, name), getattr(other, name)) for name in figures)
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    return one is other or (one is not None and other is not None and math.isclose(one, other, rel_tol=1e-9))
+
+
 def _key(candidates: Sequence[Candidate], optimise: str) -> Callable[[Candidate], tuple[object, ...]]:
     least_usd = min((one.usd for one in candidates if one.usd), default=1.0)
     least_kg = min((one.kg for one in candidates if one.kg), default=1.0)
@@ -139,33 +176,16 @@ def _key(candidates: Sequence[Candidate], optimise: str) -> Callable[[Candidate]
 
     def key(one: Candidate) -> tuple[object, ...]:
         is_close = one.fit.train_hours is not None and one.usd is not None and one.usd <= close
-        cost = (one.usd is None, not is_close, one.accelerators if is_close else 0.0, one.usd or 0.0)
-        carbon = (one.kg is None, one.kg or 0.0)
-        both = (one.usd is None or one.kg is None, (one.usd or 0.0) / least_usd + (one.kg or 0.0) / least_kg)
+        cost = (one.usd is None, not is_close, one.accelerators if is_close else 0.0, _rounded(one.usd))
+        carbon = (one.kg is None, _rounded(one.kg))
+        both = (one.usd is None or one.kg is None, _rounded((one.usd or 0.0) / least_usd + (one.kg or 0.0) / least_kg))
         decisive = {"cost": cost, "carbon": carbon, "balanced": both}[optimise]
-        ties = (
-            one.fit.nodes,
-            one.fit.machine.record.accelerators,
-            one.fit.machine.label,
-            one.model,
-            one.site.region.name,
-        )
-        return (one.is_last_resort, *decisive, *cost, *carbon, *ties)
+        ties = (*(breaker(one) for _, breaker in TIE_BREAKERS), one.fit.machine.label, one.model, one.site.region.name)
+        return (one.is_last_resort, *decisive, *ties)
 
     return key
 
 
-def within(candidates: Sequence[Candidate], limits: Limits) -> list[Candidate]:
-    """Those whose machines alone are known to stay within the limits; all of them where none does."""
-    kept = [
-        one
-        for one in candidates
-        if _stays(one.usd_per_hour, limits.usd_per_hour)
-        and _stays(one.usd, limits.usd_total)
-        and _stays(one.kg_in_all, limits.kg_co2e)
-    ]
-    return kept or list(candidates)
-
-
-def _stays(figure: float | None, limit: float | None) -> bool:
-    return limit is None or (figure is not None and figure <= limit)
+def _rounded(figure: float | None) -> float:
+    """The figure without the noise of binary fractions, so that equal prices are equal."""
+    return float(f"{figure or 0.0:.9g}")

@@ -4,45 +4,33 @@ candidates only ever shrink; one ranking at the end picks; every removal is on r
     machines --rules--> --sizing--> fits --x capacity models, places--> candidates --rank--> plan
 """
 
-import math
 from datetime import datetime
-
-from msgspec.structs import replace
 
 from infragen import units
 from infragen.decide import (
-    capacity,
+    advice,
+    candidates,
     choices,
     estimate,
-    group,
-    image,
+    limits,
     machine,
     obtain,
+    outline,
     place,
-    pricing,
     quotas,
     rank,
-    recipe,
+    relaxed,
     sizing_of,
     stores,
     unsupported,
 )
 from infragen.decide.capacity import Offer
 from infragen.decide.fit import Fit
-from infragen.decide.model import (
-    Decision,
-    ImageChoice,
-    NetworkChoice,
-    ObserveChoice,
-    Plan,
-    Program,
-    Reason,
-    ServingChoice,
-    StorageChoice,
-)
+from infragen.decide.model import Decision, ImageChoice, ObserveChoice, Plan, Program, Reason
 from infragen.decide.need import Need
+from infragen.decide.pricing import UPPER_BOUND
 from infragen.decide.rank import Candidate
-from infragen.decide.rule import Narrowed, Removal, candidates, rule_of
+from infragen.decide.rule import Narrowed, Removal
 from infragen.descriptor.model import Workload
 from infragen.diagnostics import Diagnostics, declare
 from infragen.facts.load import Catalog
@@ -67,16 +55,6 @@ PLATFORM = declare(
     """,
     source="design decision",
 )
-NETWORK = declare(
-    "N004",
-    "own-network",
-    """Make a network of its own unless one is named.
-
-    Why: a VPC of its own has no neighbours to open ports to and no ranges to collide with.
-    Example: without `network.network` the stack holds a VPC, its subnets, NAT and firewall rules.
-    """,
-    source="https://docs.cloud.google.com/vpc/docs/vpc",
-)
 UNSPLIT = declare(
     "N006",
     "split-not-passed",
@@ -86,30 +64,6 @@ UNSPLIT = declare(
     Example: a plan with two accelerators per replica and a command without `--tensor-parallel-size` is a warning.
     """,
     source="https://docs.vllm.ai/en/latest/serving/parallelism_scaling.html",
-)
-RANGE = declare(
-    "N008",
-    "range-beside-a-network",
-    """Name the addresses of the networks that are made beside one that exists, and no others.
-
-    Why: a machine's interfaces must not overlap, and the addresses of a network that exists are not known here; a range of
-    which nothing is made would be obeyed by nobody.
-    Example: `network: {network: main-vpc}` for a machine with four more interfaces is a warning until `range` is given; for a
-    machine with one interface `range` is an error.
-    """,
-    source="https://docs.cloud.google.com/vpc/docs/multiple-interfaces-concepts",
-)
-NO_WAY_OUT = declare(
-    "N012",
-    "no-way-out",
-    """Say when machines without a way to the internet need something from there.
-
-    Why: without NAT a machine reaches Google's own services alone: packages, agents and containers from elsewhere never come,
-    and the machine waits for them for good.
-    Example: `network: {nat: false}` with a container of a public registry is a warning; with an image of one's own and a
-    container in Artifact Registry it is none.
-    """,
-    source="https://docs.cloud.google.com/vpc/docs/private-google-access",
 )
 UNSIGNED = declare(
     "N007",
@@ -143,12 +97,6 @@ TIGHT = declare(
 )
 TIGHT_SHARE = 0.03  # of usable device memory, M021
 OVERSIZED = 1.25  # times the price of what would do, M020
-DEFAULT_RANGE = "10.20.0.0/16"
-WIDE_RANGE = "10.16.0.0/12"  # where a group has more machines than those of the default have addresses
-FILE_SYSTEM_MTU = 8896  # what the vendor advises for file systems over the network
-ADDRESSES = 240  # of the smallest subnets that a part of the default is cut into
-DRAIN_S = 60
-LONGEST_ANSWER_FACTOR = 4  # a long answer may take this many times the typical one
 
 
 def run(workload: Workload, catalog: Catalog, today: datetime, diags: Diagnostics) -> Plan:
@@ -160,35 +108,30 @@ def run(workload: Workload, catalog: Catalog, today: datetime, diags: Diagnostic
     unsupported.check(need, diags)
     diags.raise_if_errors()
 
-    fits = sizing_of.narrow(need, candidates(machine.machines(catalog, workload.machine.type)).by(machine.RULES, need))
+    fits = candidates.sized(need)
     _explain_empty(need, fits, diags)
-    joined, options, sites = _join(need, fits.kept)
-    if not joined:
-        _explain_nothing_joined(need, fits.kept, options, sites, diags)
-    ranked = rank.rank(rank.within(joined, workload.limits), workload.place.optimise)
-    best = ranked[0]
-
-    _check_oversize(need, best, diags)
+    market = candidates.Market(need)
+    joined = candidates.join(need, fits, market)
+    if not joined.candidates:
+        relaxed.explain(need, joined, diags)
+    ranked = rank.rank(joined.candidates, workload.place.optimise)
+    best = limits.first_within(need, ranked)
+    ranked = [best, *(one for one in ranked if one is not best)]
+    _check_oversize(need, best, market, diags)
     _check_tight(need, best, diags)
-
-    regional = group.is_regional(
-        need, best.fit.machine, len(best.site.zones), best.model, 1 / best.fit.replicas_per_node
-    )
-    zones = place.group_zones(need, best.site, regional)
-    unplaced = Narrowed(fits.kept, (*fits.removed, *_not_to_be_had(fits.kept, options, sites)))
-    return _plan(need, best, ranked, unplaced, options[best.fit.machine.label].offers, sites, zones, diags)
+    unplaced = Narrowed(fits.kept, (*fits.removed, *_not_to_be_had(fits.kept, joined)))
+    return _plan(need, ranked, unplaced, advice.Known(joined, market), diags)
 
 
-def _check_oversize(need: Need, best: Candidate, diags: Diagnostics) -> None:
+def _check_oversize(need: Need, best: Candidate, market: candidates.Market, diags: Diagnostics) -> None:
     """A warning with the saving, where a pinned machine costs much more than the one that would have been chosen."""
     asked = need.workload.machine
-    is_bound_only = best.price is not None and best.price.confidence == pricing.UPPER_BOUND  # the saving is not known
+    is_bound_only = best.price is not None and best.price.confidence == UPPER_BOUND  # the saving is not known
     if best.usd is None or is_bound_only or need.shape is None or not (asked.type or asked.count):
         return  # without a model nothing is known of what is needed
     free = sizing_of.unpinned(need)
-    fits = sizing_of.narrow(free, candidates(machine.machines(need.catalog)).by(machine.RULES, free))
-    joined, _, _ = _join(free, fits.kept)
-    known = [one for one in joined if one.usd is not None and not one.is_last_resort]
+    joined = candidates.join(free, candidates.sized(free), market)
+    known = [one for one in joined.candidates if one.usd is not None and not one.is_last_resort]
     if not known:
         return
     other = rank.first(known, "cost")
@@ -226,114 +169,30 @@ def _explain_empty(need: Need, fits: Narrowed[Fit], diags: Diagnostics) -> None:
     diags.raise_if_errors()
 
 
-def _join(
-    need: Need, fits: tuple[Fit, ...]
-) -> tuple[list[Candidate], dict[str, capacity.Options], dict[str, Narrowed[place.Site]]]:
-    """Every fit with every model and site left to it; and what was removed, by machine."""
-    joined: list[Candidate] = []
-    options: dict[str, capacity.Options] = {}
-    sites: dict[str, Narrowed[place.Site]] = {}
-    for fit in fits:
-        box, label = fit.machine, fit.machine.label
-        hours = fit.train_hours.high if fit.train_hours else None
-        options[label] = capacity.narrow(need, box, fit.nodes, hours)
-        sites[label] = place.narrow(need, box)
-        for offer in options[label].kept:
-            for site in sites[label].kept:
-                price = pricing.machine_price(need.catalog, box.record, box.host, site.region.name, offer.model)
-                joined.append(Candidate(fit, offer, site, price, options[label].is_last_resort))
-    return joined, options, sites
-
-
-def _not_to_be_had(
-    fits: tuple[Fit, ...], options: dict[str, capacity.Options], sites: dict[str, Narrowed[place.Site]]
-) -> tuple[Removal[Fit], ...]:
+def _not_to_be_had(fits: tuple[Fit, ...], joined: candidates.Joined) -> tuple[Removal[Fit], ...]:
     """Machines that would do and can be had nowhere, or in no way, with the rule that was last in the way."""
     found: list[Removal[Fit]] = []
     for fit in fits:
         label = fit.machine.label
         last: Removal[Offer] | Removal[place.Site]
-        if not options[label].kept:
-            last = options[label].offers.nearest
-        elif not sites[label].kept:
-            last = sites[label].nearest
+        if not joined.options[label].kept:
+            last = joined.options[label].offers.nearest
+        elif not joined.sites[label].kept:
+            last = joined.sites[label].nearest
         else:
             continue
         found.append(Removal(fit, last.rule, last.miss))
     return tuple(found)
 
 
-def _explain_nothing_joined(
-    need: Need,
-    fits: tuple[Fit, ...],
-    options: dict[str, capacity.Options],
-    sites: dict[str, Narrowed[place.Site]],
-    diags: Diagnostics,
-) -> None:
-    """Machines are left, but none can be had: say whether the model or the place is in the way."""
-    removal: Removal[Offer] | Removal[place.Site]
-    obtainable = [fit.machine for fit in fits if options[fit.machine.label].kept]
-    if obtainable:
-        box = obtainable[0]
-        removal = sites[box.label].nearest
-        have = ", ".join(site.region.name for site in place.sites(need.catalog, box)) or "no region"
-        text, help = f"no place is left for `{box.label}`", removal.miss.help or f"`{box.label}` exists in {have}"
-        path = removal.miss.path or "place"
-    else:
-        order = [rule_of(check) for check in (*capacity.RULES, *capacity.PREFERENCES)]
-        label = max((fit.machine.label for fit in fits), key=lambda one: order.index(options[one].offers.nearest.rule))
-        removal = options[label].offers.nearest
-        text, help = f"`{label}` cannot be had this way", removal.miss.help
-        path = removal.miss.path or "capacity.model"
-    diags.add(removal.rule.error(text, need.workload.at(path), removal.miss.because, help))
-    diags.raise_if_errors()
-
-
-def _plan(
-    need: Need,
-    best: Candidate,
-    ranked: list[Candidate],
-    fits: Narrowed[Fit],
-    offers: Narrowed[Offer],
-    sites: dict[str, Narrowed[place.Site]],
-    zones: tuple[str, ...],
-    diags: Diagnostics,
-) -> Plan:
-    """The records of the winner, decision by decision."""
-    workload, fit, label = need.workload, best.fit, best.fit.machine.label
-    asked = group.GroupNeed(
-        machine=fit.machine,
-        capacity=best.model,
-        nodes=fit.nodes,
-        nodes_per_replica=1 / fit.replicas_per_node,
-        zones=zones,
-        load_s=0.0,
-        has_own_image=bool(workload.image.base or workload.image.source or workload.image.is_built),
-        requests_per_second_per_node=fit.requests_per_second_per_node,
-        boot_disk=workload.machine.boot_disk or fit.machine.record.boot_disk_types[0],
-    )
-    most, surge, is_elastic = group.most_at_once(need, asked)
-    addresses = _addresses(need, most + surge) if _creates_network(need) else None
-    stored = stores.decide(need, fit, stores.Fleet(zones, most + surge, surge, is_elastic, addresses), diags)
-    stores.check_weights(need, fit, stored, is_elastic, diags)
-    diags.raise_if_errors()
-    load_s = stores.load_seconds(fit, stored, stores.limits(need, fit))
-    asked = replace(asked, load_s=load_s, stores=tuple(one.choice for one in stored))
-    group_decision = group.decide(need, asked, diags)
-    capacity_decision = obtain.decide(need, best, ranked, offers, group_decision.choice, diags)
-    ground = recipe.Ground(
-        machine=fit.machine,
-        region=best.site.region.name,
-        zones=zones,
-        stores=frozenset(one.choice.service.service for one in stored),
-        has_local_ssd=fit.machine.record.local_ssd_mode == "bundled" and bool(fit.machine.record.local_ssd_count),
-    )
-    image_decision = image.decide(need, ground, _mounts_parallel(stored), diags)
-    machine_decision = choices.machine(need, best, ranked, fits, image_decision.choice, stored)
-    serving = _serving(need, fit)
-    largest = group_decision.choice.max_size + group_decision.choice.max_surge
-    network = _network(need, fit, stored, largest, diags)
-    estimated = estimate.estimate(need, best, ranked, stored, serving, network.choice, diags)
+def _plan(need: Need, ranked: list[Candidate], fits: Narrowed[Fit], known: advice.Known, diags: Diagnostics) -> Plan:
+    """The records of the winner, the first of those ranked, decision by decision."""
+    workload, best, joined = need.workload, ranked[0], known.joined
+    fit, label = best.fit, best.fit.machine.label
+    found = outline.outline(need, best, diags)
+    capacity_decision = obtain.decide(need, best, ranked, joined.options[label].offers, found.group.choice, diags)
+    machine_decision = choices.machine(need, best, ranked, fits, found.image.choice, found.stored)
+    limits.check(need, found, lambda: advice.changes(need, best, known), diags)
     _check_split(need, fit, diags)
     is_lowered = fit.machine.accelerator is None or fit.machine.accelerator.kind == "gpu"
     if not is_lowered:
@@ -354,34 +213,45 @@ def _plan(
         deletion_protection=workload.security.deletion_protection,
         platform=Decision("gce", (Reason(PLATFORM.id, "managed instance groups of Compute Engine"),)),
         machine=machine_decision,
-        storage=stored,
+        storage=found.stored,
         capacity=capacity_decision,
         location=choices.location(
-            need, best, ranked, sites[label], zones, regional=group_decision.choice.scope == "regional"
+            need,
+            best,
+            ranked,
+            joined.sites[label],
+            found.zones,
+            regional=found.group.choice.scope == "regional",
         ),
-        image=image_decision,
-        group=group_decision,
-        network=network,
-        serving=serving,
+        image=found.image,
+        group=found.group,
+        network=found.network,
+        serving=found.serving,
         program=_program(workload),
-        estimate=estimated,
+        estimate=estimate.estimate(need, found),
+        advice=advice.advise(need, found, known),
         quotas=quotas.bill(
             need,
             machine_decision.choice,
             capacity_decision.choice,
-            tuple(one.choice for one in stored if one.choice.shared_with is None),
+            tuple(one.choice for one in found.stored if one.choice.shared_with is None),
             best.site.region.name,
-            largest,
+            _largest(found),
         ),
         model_name=need.shape.name if need.shape else None,
         data_source=workload.data.source if workload.data else None,
         observe=_observe(workload),
         confidential=workload.security.confidential,
-        secure_boot=_secure_boot(need, fit, _mounts_parallel(stored), image_decision.choice, diags),
+        secure_boot=_secure_boot(need, fit, stores.mounts_parallel(found.stored), found.image.choice, diags),
         port=workload.run.port if workload.run else 8000,
         may_lose=tuple(workload.security.may_lose),
         is_lowered=is_lowered,
     )
+
+
+def _largest(found: outline.Outline) -> int:
+    """Machines at once while the largest group is updated."""
+    return found.group.choice.max_size + found.group.choice.max_surge
 
 
 def _check_split(need: Need, fit: Fit, diags: Diagnostics) -> None:
@@ -393,63 +263,6 @@ def _check_split(need: Need, fit: Fit, diags: Diagnostics) -> None:
         label = f"tensor parallel {fit.tensor_parallel}, pipeline parallel {fit.pipeline_parallel}"
         help = f'with vLLM add `--tensor-parallel-size, "{fit.tensor_parallel}"` to `run.command`'
         diags.add(UNSPLIT.warning(message, need.workload.at("run.command"), label, help))
-
-
-def _mounts_parallel(stored: tuple[Decision[StorageChoice], ...]) -> bool:
-    """Whether a store is a parallel file system: its client is a kernel module."""
-    return any(one.choice.service.is_parallel for one in stored)
-
-
-def _serving(need: Need, fit: Fit) -> ServingChoice | None:
-    workload = need.workload
-    if workload.task != "serve" or workload.serve is None:
-        return None
-    port, health = (workload.run.port, workload.run.health) if workload.run else (8000, "/health")
-    answer_s = 30.0
-    if fit.ttft_ms and fit.tpot_ms and workload.serve.output_tokens:
-        answer_s = (fit.ttft_ms.high + workload.serve.output_tokens * fit.tpot_ms.high) / 1000
-    timeout = 60 * math.ceil(LONGEST_ANSWER_FACTOR * answer_s / 60)
-    drain = min(3600, max(DRAIN_S, timeout))
-    return ServingChoice(workload.serve.expose, port, health, timeout, drain, workload.serve.domain)
-
-
-def _network(
-    need: Need, fit: Fit, stores: tuple[Decision[StorageChoice], ...], largest: int, diags: Diagnostics
-) -> Decision[NetworkChoice]:
-    asked = need.workload.network
-    creates = _creates_network(need)
-    over_network = any(one.choice.service.is_writable_shared and one.choice.service.scope == "zonal" for one in stores)
-    mtu = FILE_SYSTEM_MTU if over_network and not fit.machine.fabric.data_nics else fit.machine.fabric.mtu
-    choice = NetworkChoice(
-        creates=creates,
-        range=_addresses(need, largest),
-        nat=asked.nat,
-        network=asked.network,
-        subnetwork=asked.subnetwork,
-        host_project=asked.host_project,
-        mtu=mtu,
-    )
-    wires = fit.machine.fabric
-    makes_more = wires.host_nics > 1 or wires.data_nics > 0
-    if not creates and asked.range and not makes_more:
-        help = "remove `range`; an existing network has its addresses"
-        message = "`range` is given for an existing network"
-        diags.add(RANGE.error(message, need.workload.at("network.range"), "nothing is created", help))
-    if not creates and not asked.range and makes_more:
-        message = f"the further interfaces of `{fit.machine.type}` take addresses of {choice.range}"
-        help = f"give `network.range` a range that `{asked.network}` and its peers do not use"
-        diags.add(RANGE.warning(message, need.workload.at("network.network"), "must not overlap its subnet", help))
-    container = need.workload.run.container if need.workload.run else None
-    from_outside = [
-        *(["the packages that the public image lacks"] if not need.workload.image.base else []),
-        *([f"`{container}`"] if container and ".pkg.dev/" not in container and "gcr.io/" not in container else []),
-    ]
-    if creates and not asked.nat and from_outside:
-        message = f"without NAT the machines cannot fetch {' and '.join(from_outside)}"
-        help = "remove `nat: false`, or bring an image with everything and a container in Artifact Registry"
-        diags.add(NO_WAY_OUT.warning(message, need.workload.at("network.nat"), "no way to the internet", help))
-    why = "a VPC of its own" if creates else f"network.network is `{asked.network}`"
-    return Decision(choice, (Reason(NETWORK.id, why),))
 
 
 def _secure_boot(need: Need, fit: Fit, mounts_parallel: bool, image: ImageChoice, diags: Diagnostics) -> bool:
@@ -476,16 +289,6 @@ def _observe(workload: Workload) -> ObserveChoice:
         billing_account=asked.budget.billing_account if asked.budget else None,
         budget_per_month=asked.budget.usd_per_month if asked.budget else None,
     )
-
-
-def _creates_network(need: Need) -> bool:
-    asked = need.workload.network
-    return asked.create if asked.create is not None else asked.network is None
-
-
-def _addresses(need: Need, largest: int) -> str:
-    """The range of the networks that are created."""
-    return need.workload.network.range or (DEFAULT_RANGE if largest < ADDRESSES else WIDE_RANGE)
 
 
 def _program(workload: Workload) -> Program | None:

@@ -8,8 +8,11 @@ import math
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from infragen.decide.model import Charge, Unit
 from infragen.decide.need import Machine
+from infragen.decide.pricing import Tariff
 from infragen.descriptor.model import Purpose, Storage
 from infragen.facts.model import DiskLimit, StorageService
 from infragen.units import GIB, HOURS_PER_MONTH, MIB
@@ -35,6 +38,7 @@ class Store(Struct, frozen=True):
     is_zonal: bool  # everything that reaches it is in one zone
     file_bytes: float | None
     pinned: Storage | None
+    tariff: Tariff
     zones: tuple[str, ...] = ()  # that it must be reached from
     has_key: bool = False  # it is to be encrypted with a key of one's own
     is_accelerated: bool = True  # accelerators wait for it
@@ -221,23 +225,32 @@ def most_clients(service: StorageService, gib: int, iops: int | None = None) -> 
     return service.max_clients or math.inf
 
 
-def usd_per_month(service: StorageService, store: Store) -> float | None:
-    """List price of a month, of all of them where each machine has its own; None where the tables have none."""
+def charges(service: StorageService, store: Store) -> tuple[Charge, ...]:
+    """The lines of the bill: size, and rate and operations where they are bought apart from it; of all machines' own together."""
     if service.scope == "host" and store.machine.record.local_ssd_mode == "bundled":
-        return 0.0  # part of the machine's price
-    if service.usd_per_gib_month is None:
-        return None
-    gib = capacity_gib(service, store)
-    price = (gib or store.content_gib) * service.usd_per_gib_month
-    if service.is_provisioned and service.usd_per_mib_s_month:
-        extra = throughput_mib_s(service, store, gib) - (service.free_mib_s or 0)
-        price += max(0.0, extra) * service.usd_per_mib_s_month
+        return ()  # part of the machine's price
+    gib, item = capacity_gib(service, store), service.id
+    own = store.clients if is_own(service, store) else 1
+    tier = "" if service.tier == service.service else f" {service.tier}"
+    name = f"{service.product}{tier} for {store.purpose}"
+    units: list[tuple[str, Unit, float]] = [("", "gib-month", gib or store.content_gib)]
+    if service.is_provisioned and store.tariff.sells(item, "mib-s-month"):
+        units.append((", rate", "mib-s-month", throughput_mib_s(service, store, gib)))
     iops = bought_iops(service, store, gib)
     if iops:
-        if service.usd_per_iops_month is None:
-            return None
-        price += max(0, iops - (service.free_iops or 0)) * service.usd_per_iops_month
-    return price * (store.clients if is_own(service, store) else 1)
+        units.append((", operations", "iops-month", iops))
+    lines = [store.tariff.charge("storage", name + what, item, unit, amount * own) for what, unit, amount in units]
+    if service.unpriced:
+        lines.append(Charge("storage", f"{service.unpriced} for {store.purpose}", item, "gib-month", None, None))
+    return tuple(replace(one, included=one.included * own) for one in lines)
+
+
+def usd_per_month(service: StorageService, store: Store) -> float | None:
+    """Price of a month, of all of them where each machine has its own; None where the tables have none."""
+    known = [one for one in charges(service, store) if one.quantity is not None]
+    if any(one.usd_per_unit is None for one in known):
+        return None
+    return sum(one.usd_per_hour or 0.0 for one in known) * HOURS_PER_MONTH
 
 
 def usd_per_hour(service: StorageService, store: Store) -> float | None:

@@ -12,6 +12,7 @@ from infragen.decide import sizing_of, storage, store
 from infragen.decide.fit import Fit
 from infragen.decide.model import Alternative, Decision, Reason, Rejection, StorageChoice
 from infragen.decide.need import ACCELERATED_TASKS, Need
+from infragen.decide.pricing import Tariff
 from infragen.decide.rule import Narrowed
 from infragen.decide.store import Store
 from infragen.descriptor.model import Purpose, Storage
@@ -29,6 +30,7 @@ FOLLOWERS: tuple[Purpose, ...] = ("checkpoints", "home")  # that may lie on the 
 class Fleet(Struct, frozen=True):
     """The machines that reach a store: where they are, and how many there may be at once."""
 
+    region: str
     zones: tuple[str, ...]
     most: int  # at the autoscaler's maximum and in the middle of an update
     surge: int
@@ -110,6 +112,7 @@ def _store(need: Need, fit: Fit, purpose: Purpose, fleet: Fleet) -> Store:
         zones=zones,
         file_bytes=data.file_size if data and purpose == "dataset" else None,
         pinned=pinned,
+        tariff=Tariff(need.catalog, fleet.region),
         has_key=workload.security.kms_key is not None,
         is_accelerated=workload.task in ACCELERATED_TASKS,
         is_elastic=fleet.is_elastic,
@@ -133,7 +136,7 @@ def _elsewhere(need: Need, fleet: Fleet) -> list[Diagnostic]:
     """Zones that a store is to be reached from, in another region than the machines."""
     if not fleet.zones:  # of slices that are only sized
         return []
-    region = fleet.zones[0].rpartition("-")[0]
+    region = fleet.region
     return [
         storage.ELSEWHERE.error(
             f"`{zone}` is not in {region}, where the machines are",
@@ -222,6 +225,7 @@ def _followed(wanted: Store, home: Decision[StorageChoice]) -> Decision[StorageC
         source=None,
         content_gib=wanted.content_gib,
         usd_per_month=0.0,
+        charges=(),
     )
     why = f"{_content(wanted)}: a folder on the {home.choice.service.product} of the data set, paid for there"
     return Decision(choice, (Reason(storage.TOGETHER.id, why),))
@@ -251,6 +255,8 @@ def _stored(need: Need, wanted: Store, narrowed: Narrowed[StorageService]) -> De
         file_bytes=wanted.file_bytes,
         holds_containers=bool(asked and asked.docker_data),
         usd_per_month=month,
+        charges=store.charges(best, wanted),
+        is_per_machine=store.is_own(best, wanted),
     )
     if pin:
         why = [Reason("T001", f"storage.service is `{pin.service}`; {_content(wanted)}")]
@@ -343,3 +349,8 @@ def limits(need: Need, fit: Fit) -> dict[str, DiskLimit]:
     """What each disk type asks of this machine."""
     types = {one.tier for one in need.catalog.storage_services.values()}
     return {type: limit for type in sorted(types) if (limit := need.catalog.disk_limit(fit.machine.type, type))}
+
+
+def mounts_parallel(stored: Sequence[Decision[StorageChoice]]) -> bool:
+    """Whether a store is a parallel file system: its client is a kernel module."""
+    return any(one.choice.service.is_parallel for one in stored)

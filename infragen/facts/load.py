@@ -7,7 +7,7 @@ file and line; nothing is filled in silently.
 
 import csv
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
 from importlib.resources import files
@@ -20,6 +20,7 @@ from infragen.facts import model
 
 Record = TypeVar("Record", bound=Struct)
 FLAGS = {"yes": True, "no": False}
+EVERYWHERE = "everywhere"  # in the place of a region: the price is the same in all
 
 
 class FactError(ValueError):
@@ -53,13 +54,36 @@ def _readers(record: type[Struct]) -> tuple[tuple[str, Callable[[str], Any]], ..
 
 
 class Table:
-    """One CSV file: header and raw rows. Converting a row costs more than reading it, so rows convert on demand."""
+    """One CSV file: header and raw rows. Taking a line apart and converting it cost more than reading it: both on demand."""
 
     def __init__(self, path: Traversable) -> None:
         self.name = path.name
-        lines = csv.reader(path.read_text(encoding="utf-8").splitlines())
-        self.header = next(lines)
-        self.rows = list(lines)
+        header, *self._lines = path.read_text(encoding="utf-8").splitlines()
+        self.header = next(csv.reader((header,)))
+
+    @cached_property
+    def rows(self) -> list[list[str]]:
+        """Every row, cell by cell."""
+        return list(csv.reader(self._lines))
+
+    @cached_property
+    def _by_first(self) -> dict[str, list[str]]:
+        lines: dict[str, list[str]] = {}
+        for line in self._lines:
+            lines.setdefault(line.partition(",")[0], []).append(line)
+        return lines
+
+    def of(self, first: str) -> list[list[str]]:
+        """Raw rows with that value in the first column (a plain name); the other lines are not taken apart."""
+        return list(csv.reader(self._by_first.get(first, ())))
+
+    def lines(self, first: str) -> list[str]:
+        """The same, as text."""
+        return self._by_first.get(first, [])
+
+    def firsts(self) -> tuple[str, ...]:
+        """The values of the first column, in order."""
+        return tuple(self._by_first)
 
     def records(self, record: type[Record], rows: list[list[str]] | None = None) -> Iterator[Record]:
         """The rows (all, or those given) as records. Columns that the record lacks are left aside. Raises FactError."""
@@ -82,9 +106,13 @@ class Table:
 class Catalog:
     """All facts, each table read on first use. Shared by all workloads of a run; nothing in it changes."""
 
-    def __init__(self, folder: Traversable | None = None) -> None:
+    def __init__(self, folder: Traversable | None = None, agreed: model.AgreedPrices | None = None) -> None:
         self.folder = folder or files("infragen") / "facts" / "data"
+        self.agreed = agreed or model.AgreedPrices()  # take the place of list prices
         self._priced: dict[str, dict[tuple[str, str, str], model.Price]] = {}
+        self._least: dict[tuple[str, str], float] = {}
+        self._host_priced: dict[str, dict[tuple[str, str], model.HostPrice]] = {}
+        self._service_priced: dict[str, tuple[model.ServicePrice, ...]] = {}
         self._placed: dict[str, tuple[model.Zone, ...]] = {}
 
     def table(self, name: str) -> Table:
@@ -263,37 +291,61 @@ class Catalog:
         return {series: frozenset(zones) for series, zones in found.items()}
 
     @cached_property
-    def _zones(self) -> tuple[Table, dict[tuple[str, ...], list[list[str]]]]:
-        table = self.table("zones")
-        return table, table.grouped("machine_type")
+    def _zones(self) -> Table:
+        return self.table("zones")
 
     def zones(self, machine_type: str) -> tuple[model.Zone, ...]:
         """The places where a machine type exists."""
         if machine_type not in self._placed:
-            table, groups = self._zones
-            self._placed[machine_type] = tuple(table.records(model.Zone, groups.get((machine_type,), [])))
+            self._placed[machine_type] = tuple(self._zones.records(model.Zone, self._zones.of(machine_type)))
         return self._placed[machine_type]
 
     @cached_property
-    def _prices(self) -> tuple[Table, dict[tuple[str, ...], list[list[str]]]]:
-        table = self.table("prices")
-        return table, table.grouped("item")
+    def _prices(self) -> Table:
+        return self.table("prices")
 
-    def prices(self, item: str) -> dict[tuple[str, str, str], model.Price]:
+    def prices(self, item: str) -> Mapping[tuple[str, str, str], model.Price]:
         """(scope, region, kind) -> price, of a machine type, or of an accelerator's Terraform type (then per chip)."""
-        table, groups = self._prices
         if item not in self._priced:
-            rows = table.records(model.Price, groups.get((item,), []))
+            rows = self._prices.records(model.Price, self._prices.of(item))
             self._priced[item] = {(price.scope, price.region, price.kind): price for price in rows}
+            self._priced[item] |= self.agreed.machines(item)
         return self._priced[item]
 
+    def least_price(self, item: str, kind: str) -> float:
+        """Lowest price of that kind, of an hour of a whole machine or of one chip, in any region; 0.0 where none is in the table."""
+        if (item, kind) not in self._least:
+            scope, of_kind, usd = (self._prices.header.index(name) for name in ("scope", "kind", "usd_per_hour"))
+            rows = (line.split(",") for line in self._prices.lines(item))
+            listed = [float(row[usd]) for row in rows if row[of_kind] == kind and row[scope] != "machine_without_gpu"]
+            agreed = [one.usd_per_hour for one in self.agreed.machines(item).values() if one.kind == kind]
+            self._least[item, kind] = min((*listed, *agreed), default=0.0)
+        return self._least[item, kind]
+
     @cached_property
-    def _host_prices(self) -> tuple[Table, dict[tuple[str, ...], list[list[str]]]]:
-        table = self.table("host_prices")
-        return table, table.grouped("series")
+    def _host_prices(self) -> Table:
+        return self.table("host_prices")
 
     def host_prices(self, series: str) -> dict[tuple[str, str], model.HostPrice]:
         """(region, kind) -> price per vCPU and per GB, of a general-purpose series."""
-        table, groups = self._host_prices
-        rows = table.records(model.HostPrice, groups.get((series,), []))
-        return {(price.region, price.kind): price for price in rows}
+        if series not in self._host_priced:
+            rows = self._host_prices.records(model.HostPrice, self._host_prices.of(series))
+            self._host_priced[series] = {(price.region, price.kind): price for price in rows}
+        return self._host_priced[series]
+
+    @cached_property
+    def _service_prices(self) -> Table:
+        return self.table("service_prices")
+
+    def service_prices(self, item: str) -> tuple[model.ServicePrice, ...]:
+        """Every price of a storage service, or of another thing that is billed and is no machine."""
+        if item not in self._service_priced:
+            rows = self._service_prices.records(model.ServicePrice, self._service_prices.of(item))
+            self._service_priced[item] = (*self.agreed.services(item), *rows)
+        return self._service_priced[item]
+
+    def service_price(self, item: str, unit: str, region: str, kind: str = "on_demand") -> model.ServicePrice | None:
+        """Price of a unit in a region; of the one region whose price is known, where it is known of one alone; else None."""
+        rows = [one for one in self.service_prices(item) if (one.unit, one.kind) == (unit, kind)]
+        exact = next((one for one in rows if one.region in (region, EVERYWHERE)), None)
+        return exact or (rows[0] if len({one.region for one in rows}) == 1 else None)

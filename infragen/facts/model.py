@@ -151,6 +151,34 @@ class Price(Struct, frozen=True):
     confidence: str
 
 
+class ServicePrice(Struct, frozen=True):
+    """A list price in USD per unit without taxes, of anything but a machine. ``included`` units cost nothing."""
+
+    item: str  # id of a storage service, or what else is billed
+    unit: Literal["gib-month", "mib-s-month", "iops-month", "hour", "month", "gib", "mib", "million"]
+    region: str  # ``everywhere``: the same in all
+    kind: str  # on_demand, spot
+    usd: float
+    included: float | None
+    as_of: str
+    confidence: str
+
+
+class AgreedPrices(Struct, frozen=True):
+    """Prices that a customer has negotiated, as records like those of the tables."""
+
+    of_machines: tuple[Price, ...] = ()
+    of_services: tuple[ServicePrice, ...] = ()
+
+    def machines(self, item: str) -> dict[tuple[str, str, str], Price]:
+        """(scope, region, kind) -> price, of one item."""
+        return {(one.scope, one.region, one.kind): one for one in self.of_machines if one.item == item}
+
+    def services(self, item: str) -> tuple[ServicePrice, ...]:
+        """The prices of one item."""
+        return tuple(one for one in self.of_services if one.item == item)
+
+
 class Region(Struct, frozen=True):
     """A region: where it lies and how clean its electricity is."""
 
@@ -253,24 +281,16 @@ class StorageService(Struct, frozen=True):
     floor_mib_s_per_gib: float | None
     floor_mib_s_per_client: float | None  # beyond 20 clients
     ceiling_mib_s_per_gib: float | None
-    free_mib_s: float | None  # rate that the price of the capacity includes
     iops_step: int | None  # operations per second can be bought, in these steps and within these bounds:
     min_iops: int | None
     max_iops: int | None
     iops_floor_per_gib: float | None
     iops_ceiling_per_gib: float | None
-    free_iops: int | None  # that the price of the capacity includes
     read_mib_s_per_iops: float | None  # rates that come with bought operations
     write_mib_s_per_iops: float | None
     clients_per_iops: float | None
     clients_by_gib: tuple[str, ...]  # ``GiB:clients``: up to that size, at most so many clients
-    usd_per_gib_month: float | None
-    usd_per_mib_s_month: float | None
-    usd_per_iops_month: float | None
     unpriced: str | None  # part of the service whose price is not known
-    price_region: str
-    price_as_of: str
-    price_confidence: str
     confidence: str
     sources: str
 

@@ -16,10 +16,12 @@ from typing import Any, get_args
 from msgspec import Struct
 
 from infragen.decide import capacity
+from infragen.decide.model import MONTHLY
 from infragen.decide.pricing import PRICE_KINDS
 from infragen.descriptor.model import CapacityModel
 from infragen.diagnostics import CATALOGUE, CompileError, Diagnostics, declare
 from infragen.facts.load import Catalog, Table
+from infragen.units import HOURS_PER_MONTH
 
 UNKNOWN_VALUE = declare(
     "Q001",
@@ -143,13 +145,20 @@ def _models_of(facts: Facts, row: Row) -> Collection[str]:
 
 
 def _prices(facts: Facts) -> list[Row]:
-    """Whole machines and accelerators, and general-purpose series by vCPU and by GB of memory."""
+    """Whole machines and accelerators, general-purpose series by vCPU and by GB of memory, and units of what else is billed."""
     rows = facts.rows("prices")
     empty = dict.fromkeys(rows[0], "")
     for row in facts.rows("host_prices"):
         for scope, column in (("per_vcpu", "usd_per_vcpu_hour"), ("per_gb", "usd_per_gb_hour")):
             found = {"item": row["series"], "scope": scope, "usd_per_hour": row[column], "is_buyable": "yes"}
             rows.append(empty | {key: row[key] for key in row.keys() & empty.keys()} | found)
+    for row in facts.rows("service_prices"):
+        usd = float(row["usd"])
+        hourly = (
+            f"{usd / HOURS_PER_MONTH:.8g}" if row["unit"] in MONTHLY else (row["usd"] if row["unit"] == "hour" else "")
+        )
+        found = {"scope": f"per_{row['unit'].replace('-', '_')}", "usd_per_hour": hourly, "is_buyable": "yes"}
+        rows.append(empty | {key: row[key] for key in row.keys() & empty.keys()} | found)
     return rows
 
 
@@ -233,7 +242,7 @@ SUBJECTS: Mapping[str, Subject] = {
     "storage": Subject(
         "Storage services: limits and prices.",
         lambda facts: facts.rows("storage_services"),
-        ("id", "product", "tier", "is_new", "posix", "scope", "min_gib", "max_gib", "usd_per_gib_month", "price_as_of", "confidence", "sources"),
+        ("id", "product", "tier", "is_new", "posix", "scope", "min_gib", "max_gib", "confidence", "sources"),
         "id",
         {
             "service": Filter("The descriptor's word for it.", parts("service")),

@@ -250,7 +250,10 @@ def build(run: Compilation, changes: Iterable[Change] | None, comparison: Compar
         cost_notes=notes,
         verdict=verdict,
         options=options,
-        would_change=tuple(text for one in decided for text in one.would_change),
+        would_change=(
+            *(text for one in decided for text in one.would_change),
+            *(f"{words.advice(one)} ({one.because})" for one in plan.advice),
+        ),
         charts=_charts(plan),
         memory=_memory(plan.estimate.memory) if plan.estimate.memory else None,
         room=_room(plan.estimate),
@@ -347,20 +350,13 @@ def _estimates(estimate: Estimate) -> tuple[tuple[str, str], ...]:
 def _cost(plan: Plan) -> tuple[tuple[CostLine, ...], CostLine, tuple[str, ...]]:
     """The bill line by line, its total, and what has to be said about it."""
     costs, hours = plan.estimate.costs, _hours(plan.estimate)
-    lines = [_cost_line("compute", words.machines(plan.machine.choice), costs.compute, hours)]
-    for store in plan.storage:
-        month = store.choice.usd_per_month
-        hour = None if month is None else month / units.HOURS_PER_MONTH
-        lines.append(_cost_line("storage", f"{store.choice.service.product} for {store.choice.purpose}", hour, hours))
-    for one in costs.unknown:
-        part, _, name = one.partition(": ")
-        if part not in ("compute", "storage"):
-            lines.append(_cost_line(part, name, None, hours))
+    lines = [_cost_line(one.part, one.name, one.usd_per_hour, hours) for one in costs.charges]
     notes = [f"List prices of {costs.as_of}, without taxes and discounts."]
     if not plan.estimate.train_hours:
         notes.append(f"A month has {units.HOURS_PER_MONTH:g} hours.")
     if any(line.hour is None for line in lines):
-        notes.append("What has no price in the tables is not in the total.")
+        notes.append("What has no price in the tables, or no quantity that anybody knows before, is not in the total.")
+    notes += [f"{label}: {'; '.join(names)}." for label, names in words.reservations(costs)[1:] if names]
     return tuple(lines), _cost_line("", "total of what has a price", costs.total, hours), tuple(notes)
 
 

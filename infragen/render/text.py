@@ -195,15 +195,17 @@ def _figures(estimate: Estimate) -> list[str]:
 
 def _costs(estimate: Estimate) -> list[str]:
     """Money and emissions."""
-    lines = _entry("cost", words.cost(estimate))
-    if estimate.usd_total:
-        lines += _entry("", words.estimated(estimate.usd_total, "USD for the job"))
-    if estimate.costs.unknown:
-        lines += _entry("", f"not counted, no price known: {'; '.join(estimate.costs.unknown)}")
+    lines = _entries("cost", words.bill(estimate))
+    if estimate.energy_kwh_per_hour:
+        lines += _entry("energy", words.estimated(estimate.energy_kwh_per_hour, "kWh an hour at the meter"))
     if estimate.kg_co2e_per_hour:
         lines += _entry("emissions", words.estimated(estimate.kg_co2e_per_hour, "kg CO2e an hour, location-based"))
     if estimate.kg_co2e_total:
         lines += _entry("", words.estimated(estimate.kg_co2e_total, "kg CO2e for the job"))
+    if estimate.kg_co2e_per_hour_beyond_cfe:
+        beyond = units.figure(estimate.kg_co2e_per_hour_beyond_cfe.expected)
+        text = "kg CO2e an hour if the region's hourly carbon-free share counts as free of emissions"
+        lines += _entry("", f"{beyond} {text}")
     return lines
 
 
@@ -216,7 +218,8 @@ def _alternatives(plan: Plan) -> list[str]:
         others.append(f"for example: --set '{plan.location.alternatives[0].setting}'")
     changing: tuple[Decision[object], ...] = (*ranked, plan.image)
     changes = [text for decided in changing for text in decided.would_change]
-    return [*_entries("instead", others), *_entries("change", changes)]
+    advice = [text for one in plan.advice for text in (words.advice(one), f"  {one.because}")]
+    return [*_entries("instead", others), *_entries("change", changes), *_entries("advice", advice)]
 
 
 def _entries(label: str, texts: Iterable[str]) -> list[str]:

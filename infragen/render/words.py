@@ -2,13 +2,16 @@
 
 from infragen import units
 from infragen.decide.model import (
+    Advice,
     Alternative,
     CheckpointPlan,
+    Costs,
     Decision,
     Estimate,
     MachineChoice,
     Margin,
     Memory,
+    Part,
     Plan,
     QuotaNeed,
     Range,
@@ -152,14 +155,60 @@ def estimated(value: Range, unit: str) -> str:
     return f"{spread(value, unit)}, expected {units.figure(value.expected)}"
 
 
+PARTS: dict[Part, str] = {"compute": "machines", "storage": "storage", "network": "network"}
+"""Parts of a bill, in words."""
+
+
 def cost(estimate: Estimate) -> str:
     """What the whole plan costs by the hour, and a service by the month."""
     costs = estimate.costs
     if costs.total is None:
-        stored = units.usd(costs.storage * units.HOURS_PER_MONTH)
-        return f"not known: the tables have no price for the machines; storage {stored} a month"
+        rest = sum(one.usd_per_hour or 0.0 for one in costs.charges)
+        return f"not known: the tables have no price for the machines; the rest {units.usd(rest)} an hour"
     month = "" if estimate.usd_total else f", {units.usd(costs.total * units.HOURS_PER_MONTH)} a month"
     return f"{units.usd(costs.total)} an hour{month} at list prices of {costs.as_of}"
+
+
+def bill(estimate: Estimate) -> list[str]:
+    """The cost, its parts, and what has to be said about its prices."""
+    costs, lines = estimate.costs, [cost(estimate)]
+    parts = [(PARTS[part], costs.of(part)) for part in PARTS]
+    if costs.total is not None:
+        lines.append(" + ".join(f"{usd:,.2f} {name}" for name, usd in parts if usd is not None and usd >= 0.005))
+    if estimate.usd_total:
+        lines.append(estimated(estimate.usd_total, "USD for the job"))
+    if estimate.usd_per_million_tokens:
+        lines.append(f"{per_million_tokens(estimate.usd_per_million_tokens)} for a million output tokens")
+    return lines + [f"{label}: {'; '.join(names)}" for label, names in reservations(costs) if names]
+
+
+def reservations(costs: Costs) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What is not counted, and what is counted at a price that is less than sure."""
+    return (
+        ("not counted", costs.unknown),
+        ("prices recalled, not read", costs.marked("from-memory")),
+        ("prices of another region", costs.borrowed),
+        ("at most, a discount is not known", costs.marked("upper-bound")),
+        ("negotiated prices", costs.marked("negotiated")),
+    )
+
+
+def per_million_tokens(value: Range) -> str:
+    """The price of a million tokens: a figure where the traffic is given, else a range."""
+    return f"{units.figure(value.expected)} USD" if value.low == value.high else estimated(value, "USD")
+
+
+def advice(one: Advice) -> str:
+    """A change, what it saves or costs, and the machines that it takes, in a line."""
+    figures, span = [(one.hours, "h"), (one.usd_total, "USD"), (one.kg_co2e_total, "kg CO2e")], " for the job"
+    if one.usd_total is None and one.kg_co2e_total is None:
+        figures, span = [(one.usd_per_hour, "USD"), (one.kg_co2e_per_hour, "kg CO2e")], " an hour"
+    said = []
+    for verb, sign in (("saves", 1), ("takes", -1)):
+        parts = [f"{units.figure(sign * number)} {unit}" for number, unit in figures if number and sign * number > 1e-9]
+        if parts:
+            said.append(f"{verb} {', '.join(parts)}{' more' if sign < 0 else ''}")
+    return f"`{one.change}` {' and '.join(said)}{span}: {one.takes}"
 
 
 def margin(one: Margin) -> str:

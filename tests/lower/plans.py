@@ -94,7 +94,8 @@ def serve() -> Plan:
             (("VLLM_LOGGING_LEVEL", "INFO"),),
             (("HF_TOKEN", "hf-token"),),
         ),
-        estimate=Estimate(Costs(2.9, 0.02, 0.1, (), "2026-07-30")),
+        estimate=Estimate(Costs((), "europe-west4")),
+        advice=(),
         quotas=(QuotaNeed("NVIDIA_L4_GPUS", "europe-west4", 11, "surge included"),),
         model_name="meta-llama/Llama-3.1-8B-Instruct",
     )  # fmt: skip

@@ -1,0 +1,108 @@
+"""When machines would do but none can be had: which part of the descriptor is in the way, and what would be left without it."""
+
+from collections.abc import Iterator
+from itertools import combinations
+
+from msgspec.structs import replace
+
+from infragen.decide import candidates, capacity, place
+from infragen.decide.candidates import Joined
+from infragen.decide.capacity import Offer
+from infragen.decide.need import Need
+from infragen.decide.rank import Candidate
+from infragen.decide.rule import Removal, rule_of
+from infragen.descriptor.model import Machine as MachineSection
+from infragen.descriptor.model import Workload
+from infragen.diagnostics import Diagnostics
+
+BOUNDS = (
+    "place.regions",
+    "place.zones",
+    "place.residency",
+    "capacity.zone",
+    "capacity.model",
+    "machine",
+    "security.kms_key",
+)
+
+
+def explain(need: Need, joined: Joined, diags: Diagnostics) -> None:
+    """One error: the rule that took the last place, or the last way to have the machines, and the nearest way out."""
+    removal: Removal[Offer] | Removal[place.Site]
+    obtainable = [fit.machine for fit in joined.fits.kept if joined.options[fit.machine.label].kept]
+    if obtainable:
+        removals = [joined.sites[box.label].nearest for box in obtainable if joined.sites[box.label].removed]
+        box = obtainable[0]
+        removal = (
+            min(removals, key=lambda one: (one.miss.distance, one.rule.id))
+            if removals
+            else joined.sites[box.label].nearest
+        )
+        pinned = len(obtainable) == 1 or need.workload.machine.type
+        text = (
+            f"no place is left for `{box.label}`"
+            if pinned
+            else f"no place is left for any of the {len(obtainable)} machines that would do"
+        )
+        path = removal.miss.path or "place"
+        exists = ", ".join(site.region.name for site in place.sites(need.catalog, box)) or "no region"
+        found = removal.miss.help or (f"`{box.label}` exists in {exists}" if pinned else "")
+    else:
+        order = [rule_of(check) for check in (*capacity.RULES, *capacity.PREFERENCES)]
+        labels = (fit.machine.label for fit in joined.fits.kept)
+        label = max(labels, key=lambda one: order.index(joined.options[one].offers.nearest.rule))
+        removal = joined.options[label].offers.nearest
+        text, path = f"`{label}` cannot be had this way", removal.miss.path or "capacity.model"
+        found = removal.miss.help
+    help = "; ".join(filter(None, (found, _way_out(need))))
+    diags.add(removal.rule.error(text, need.workload.at(path), _because(need, removal), help))
+    diags.raise_if_errors()
+
+
+def _because(need: Need, removal: Removal[Offer] | Removal[place.Site]) -> str:
+    """What the rule saw; where regions and residency exclude each other, that they do."""
+    asked, regions = need.workload.place, need.catalog.regions
+    if asked.regions and asked.residency:
+        group = asked.residency
+        inside = [name for name in asked.regions if place.is_resident(regions[name], group)]
+        if not inside:
+            return f"none of {', '.join(asked.regions)} lies in `{group}`"
+    return removal.miss.because
+
+
+def _way_out(need: Need) -> str:
+    """The fewest parts of the descriptor to leave out, and the best plan that is then left."""
+    given = [path for path in BOUNDS if _is_given(need.workload, path)]
+    for count in range(1, len(given) + 1):
+        found = [
+            (best.is_last_resort, best.usd is None, best.usd or 0.0, paths, best)
+            for paths in combinations(given, count)
+            if (best := _without(need, paths)) is not None
+        ]
+        if found:
+            *_, paths, best = min(found, key=lambda entry: entry[:4])
+            left = " and ".join(f"`{path}`" for path in paths)
+            taken = f"{best.fit.nodes} × {best.fit.machine.label} as {best.model} in {best.site.region.name}"
+            return f"without {left}: {taken}, {best.figures()}"
+    return ""
+
+
+def _is_given(workload: Workload, path: str) -> bool:
+    section, _, field = path.partition(".")
+    found = getattr(workload, section)
+    return bool(getattr(found, field)) if field else found != MachineSection()
+
+
+def _without(need: Need, paths: tuple[str, ...]) -> Candidate | None:
+    """What would be chosen if those parts of the descriptor were left out."""
+    workload = need.workload
+    for section, field in _parts(paths):
+        empty = getattr(workload, section).model_copy(update={field: None}) if field else MachineSection()
+        workload = workload.model_copy(update={section: empty})
+    return candidates.decided(replace(need, workload=workload))
+
+
+def _parts(paths: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for path in paths:
+        section, _, field = path.partition(".")
+        yield section, field
