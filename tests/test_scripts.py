@@ -29,8 +29,8 @@ name="${address//[^A-Za-z0-9]/_}"
 cat "$FAKE/answers/$name"
 """
 RECORDER = r"""#!/bin/bash
-# Writes its arguments, each ended by NUL; one line break between calls.
-{ printf '%s\0' "${0##*/}" "$@"; printf '\n'; } >>"$FAKE/calls"
+# Writes how many arguments it has, its name and the arguments, each ended by NUL.
+printf '%s\0' "$#" "${0##*/}" "$@" >>"$FAKE/calls"
 case "${0##*/}" in
   mountpoint) [[ -e "$FAKE/mounted${2//\//_}" ]] ;;
   mount | gcsfuse) for target; do :; done; touch "$FAKE/mounted${target//\//_}" ;;
@@ -123,8 +123,9 @@ class Machine:
 
     def calls(self, tool):
         """The argument lists that a tool was called with."""
-        found = (self.folder / "calls").read_bytes().decode().split("\0\n")
-        return [call.split("\0")[1:] for call in found if call.split("\0")[0] == tool]
+        words = iter((self.folder / "calls").read_bytes().decode().split("\0"))
+        calls = [(next(words), [next(words) for _ in range(int(count))]) for count in words if count]
+        return [arguments for name, arguments in calls if name == tool]
 
 
 @pytest.fixture
@@ -276,12 +277,12 @@ def test_mounting_again_changes_nothing(machine):
 
 SYSTEMCTL = r"""#!/bin/bash
 # Remembers which units exist: what is installed by the tools, and what lies in the folder of units.
-{ printf '%s\0' systemctl "$@"; printf '\n'; } >>"$FAKE/calls"
+printf '%s\0' "$#" systemctl "$@" >>"$FAKE/calls"
 if [[ "$1" == list-unit-files && -e "$FAKE/installed-$2" ]]; then echo "$2 enabled"; fi
 """
 INSTALLER = r"""#!/bin/bash
 # Packages give their programs; the agent's own script gives its unit.
-{ printf '%s\0' "${0##*/}" "$@"; printf '\n'; } >>"$FAKE/calls"
+printf '%s\0' "$#" "${0##*/}" "$@" >>"$FAKE/calls"
 for word; do
   case "$word" in
     docker.io) install -m 755 "$FAKE/recorder" "$FAKE/bin/docker" ;;
