@@ -483,6 +483,9 @@ def variations(need: Need, chosen: Fit) -> Iterator[tuple[str, Change, bool]]:
     workload, chip = need.workload, chosen.machine.accelerator
     model, serve, train = workload.model or Model(), workload.serve or Serve(), workload.train or Train()
     if workload.task in SERVING_TASKS and need.shape is not None and chip is not None:
+        if (model.precision or need.shape.checkpoint_format) in SIXTEEN_OR_MORE_BITS:
+            smaller = "fp8" if "fp8" in chip.native_formats else "int8"
+            yield f"`model.precision: {smaller}`", _model(precision=smaller), True
         if need.shape.is_generative:
             context = 2 * traffic_of(need.shape, ServeNeed.of(serve, model)).context_tokens
             yield f"`serve.max_context_tokens: {context}`", _serve(max_context_tokens=context), False
@@ -493,6 +496,10 @@ def variations(need: Need, chosen: Fit) -> Iterator[tuple[str, Change, bool]]:
             rate = 2 * serve.requests_per_second
             yield f"`serve.requests_per_second: {rate:g}`", _serve(requests_per_second=rate), False
     if workload.task in TRAINING_TASKS and need.shape is not None:
+        method = TrainNeed.of(train, model, workload.task).method
+        lighter = LIGHTER_METHOD.get(method) if workload.task == "finetune" else None
+        if lighter:
+            yield f"`train.method: {lighter}`", _train(method=lighter), True
         if train.sequence_length:
             twice = 2 * train.sequence_length
             yield f"`train.sequence_length: {twice}`", _train(sequence_length=twice), False

@@ -70,7 +70,8 @@ def _idle_rate(need: Need, wanted: Store, choice: StorageChoice) -> list[Diagnos
     usable = max(usable, math.ceil(low))
     if choice.throughput_mib_s <= usable:
         return []
-    saved = (choice.throughput_mib_s - usable) * (service.usd_per_mib_s_month or 0.0)
+    more = wanted.tariff.charge("storage", "", service.id, "mib-s-month", choice.throughput_mib_s - usable)
+    saved = (more.usd_per_unit or 0.0) * (choice.throughput_mib_s - usable)
     message = f"{choice.throughput_mib_s:,.0f} MiB/s are bought for the {wanted.purpose}; the machines take {usable:,}"
     label = f"{wanted.clients:,} × {each:,.0f} MiB/s"
     help = f"`throughput: {usable}MiB/s` gives the same and saves {units.usd(saved)} a month"
