@@ -91,6 +91,8 @@ def test_a_reader_of_the_page_learns_what_was_chosen_why_what_it_costs_and_what_
         assert "would cost less" in read and units.usd(cheaper[0]) in read
     else:
         assert "Nothing cheaper meets the need" in read
+    for one in plan.advice:
+        assert one.change in read and one.because in read
     for one in plan.machine.rejected:
         assert one.candidate in read and one.rule in read
 

@@ -68,3 +68,14 @@ def test_the_installed_wheel_writes_the_same_bytes(installed, example):
     for path, text in compiled(example).files.items():
         if path != "plan.json":  # holds the descriptor's path as it was given
             assert (target / path).read_bytes().decode() == text, path
+
+
+def test_the_installed_wheel_prints_reports(installed):
+    plan = (
+        installed / "env" / "bin" / "infragen",
+        "plan",
+        ROOT / "examples" / EXAMPLES[0] / "workload.yaml",
+        "--format",
+    )
+    assert run(*plan, "html", cwd=installed).startswith("<!doctype html>")
+    assert run(*plan, "markdown", cwd=installed).startswith("<!-- infragen:")

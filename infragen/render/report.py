@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from infragen import units
-from infragen.decide.model import Alternative, Decision, Estimate, Memory, Plan
+from infragen.decide.model import UNIT_NAMES, Alternative, Charge, Decision, Estimate, Memory, Plan
 from infragen.diagnostics import CATALOGUE, Diagnostic, Rule, Severity
 from infragen.pipeline import Compilation
 from infragen.render import words
@@ -158,11 +158,12 @@ class CostLine(Struct, frozen=True):
 
 
 class Option(Struct, frozen=True):
-    """Something that would cost or emit less, and how to get it."""
+    """Something that would cost or emit less: the share saved, what it is and asks for, and how to get it."""
 
     text: str
     saving: str
-    setting: str
+    setting: str = ""
+    note: str = ""
 
 
 class Finding(Struct, frozen=True):
@@ -201,7 +202,8 @@ class Report(Struct, frozen=True):
     cost_span: str = ""  # what `whole` is: a month, or the job
     cost_notes: tuple[str, ...] = ()
     verdict: str = ""  # whether anything that was ranked is cheaper
-    options: tuple[Option, ...] = ()
+    advice: tuple[Option, ...] = ()  # changes to the workload, each decided anew
+    options: tuple[Option, ...] = ()  # what was ranked behind the choice
     would_change: tuple[str, ...] = ()
     charts: tuple[Charts, ...] = ()
     memory: MemoryBar | None = None
@@ -250,10 +252,8 @@ def build(run: Compilation, changes: Iterable[Change] | None, comparison: Compar
         cost_notes=notes,
         verdict=verdict,
         options=options,
-        would_change=(
-            *(text for one in decided for text in one.would_change),
-            *(f"{words.advice(one)} ({one.because})" for one in plan.advice),
-        ),
+        advice=_advice(plan),
+        would_change=tuple(text for one in decided for text in one.would_change),
         charts=_charts(plan),
         memory=_memory(plan.estimate.memory) if plan.estimate.memory else None,
         room=_room(plan.estimate),
@@ -305,7 +305,10 @@ def _figures(plan: Plan) -> tuple[Figure, ...]:
         found.append(Figure("Cost of the job", units.usd(estimate.usd_total.expected), notes))
     else:
         month = f"{units.usd(costs.total * units.HOURS_PER_MONTH)} a month"
-        found.append(Figure("Cost an hour", units.usd(costs.total), (month,)))
+        said = [month]
+        if estimate.usd_per_million_tokens:
+            said.append(f"{words.per_million_tokens(estimate.usd_per_million_tokens)} a million output tokens")
+        found.append(Figure("Cost an hour", units.usd(costs.total), tuple(said)))
     if estimate.kg_co2e_total:
         total = estimate.kg_co2e_total
         found.append(Figure("CO2e of the job", f"{units.figure(total.expected)} kg", (words.spread(total, "kg"),)))
@@ -340,6 +343,11 @@ def _estimates(estimate: Estimate) -> tuple[tuple[str, str], ...]:
         ("energy", estimate.energy_kwh_per_hour, "kWh an hour"),
         ("emissions", estimate.kg_co2e_per_hour, "kg CO2e an hour"),
         ("emissions of the job", estimate.kg_co2e_total, "kg CO2e"),
+        (
+            "emissions, if the hourly carbon-free share counts as free of them",
+            estimate.kg_co2e_per_hour_beyond_cfe,
+            "kg CO2e an hour",
+        ),
     )
     found = [(name, words.estimated(value, unit)) for name, value, unit in ranges if value]
     if estimate.checkpoint:
@@ -350,14 +358,23 @@ def _estimates(estimate: Estimate) -> tuple[tuple[str, str], ...]:
 def _cost(plan: Plan) -> tuple[tuple[CostLine, ...], CostLine, tuple[str, ...]]:
     """The bill line by line, its total, and what has to be said about it."""
     costs, hours = plan.estimate.costs, _hours(plan.estimate)
-    lines = [_cost_line(one.part, one.name, one.usd_per_hour, hours) for one in costs.charges]
+    lines = [_charge(one, hours) for one in costs.charges]
     notes = [f"List prices of {costs.as_of}, without taxes and discounts."]
     if not plan.estimate.train_hours:
         notes.append(f"A month has {units.HOURS_PER_MONTH:g} hours.")
     if any(line.hour is None for line in lines):
         notes.append("What has no price in the tables, or no quantity that anybody knows before, is not in the total.")
-    notes += [f"{label}: {'; '.join(names)}." for label, names in words.reservations(costs)[1:] if names]
+    notes += [f"{label.capitalize()}: {'; '.join(names)}." for label, names in words.reservations(costs)[1:] if names]
     return tuple(lines), _cost_line("", "total of what has a price", costs.total, hours), tuple(notes)
+
+
+def _charge(one: Charge, hours: float) -> CostLine:
+    """A line of the bill, or what a unit of it costs where nobody knows how many there will be."""
+    name = f"{one.quantity:g} × {one.name}" if one.unit == "machine-hour" and one.quantity else one.name
+    line = _cost_line(one.part, name, one.usd_per_hour, hours)
+    if one.quantity is None and one.usd_per_unit is not None:
+        return replace(line, note=f"{one.usd_per_unit:g} USD a {UNIT_NAMES[one.unit]}")
+    return line
 
 
 def _hours(estimate: Estimate) -> float:
@@ -414,6 +431,24 @@ def _less(plan: Plan) -> tuple[str, tuple[Option, ...]]:
     return verdict, tuple(_option(one, ranked) for one in found)
 
 
+def _advice(plan: Plan) -> tuple[Option, ...]:
+    """The changes that were decided anew, with what each saves of the whole."""
+    estimate = plan.estimate
+    usd = estimate.usd_total.expected if estimate.usd_total else estimate.costs.total
+    emitted = estimate.kg_co2e_total or estimate.kg_co2e_per_hour
+    found = []
+    for one in plan.advice:
+        saved = (
+            (one.usd_total or one.usd_per_hour, usd, "cost"),
+            (one.kg_co2e_total or one.kg_co2e_per_hour, emitted and emitted.expected, "CO2e"),
+        )
+        shares = [
+            f"{words.percentage(-less / whole)} {noun}" for less, whole, noun in saved if less is not None and whole
+        ]
+        found.append(Option(words.advice(one), ", ".join(shares), note=one.because))
+    return tuple(found)
+
+
 class _Considered(Struct, frozen=True):
     """Something else that would do, and whether it can be had the way that was asked for."""
 
@@ -446,7 +481,8 @@ def _unique(found: Iterable[_Considered]) -> list[_Considered]:
 
 def _option(one: _Considered, chosen: Alternative) -> Option:
     other = one.candidate
-    text = f"{one.text}: {words.price(other)}, {words.emissions(other)} CO2e {_span(other)}"
+    price = words.price(other) if _usd(other) is not None else "price not known"
+    text = f"{one.text}: {price}, {words.emissions(other)} CO2e {_span(other)}"
     savings = []
     for value, base, noun in ((_usd(other), _usd(chosen), "cost"), (_kg(other), _kg(chosen), "CO2e")):
         if value is not None and base:

@@ -188,9 +188,7 @@ def _figures(estimate: Estimate) -> list[str]:
     if estimate.margins:
         left = ", ".join(f"{words.margin(one)} {one.share:.0%}" for one in estimate.margins)
         lines += _entry("room left", left + (f"; what limits is {estimate.binding}" if estimate.binding else ""))
-    for assumption in estimate.assumptions:
-        lines += _entry("assumed", assumption)
-    return lines
+    return lines + _entries("assumed", estimate.assumptions)
 
 
 def _costs(estimate: Estimate) -> list[str]:
@@ -213,13 +211,15 @@ def _alternatives(plan: Plan) -> list[str]:
     ranked = (plan.machine, plan.location, plan.capacity)
     chosen = plan.capacity.ranked.usd_per_hour if plan.capacity.ranked else None
     cheaper = [one for one in plan.capacity.alternatives if chosen and (one.usd_per_hour or chosen) < chosen]
-    others = [words.other(one) for one in (*plan.machine.alternatives[:2], *plan.location.alternatives[:2], *cheaper)]
+    others = [
+        words.other(one) for one in (*plan.machine.alternatives[:1], *plan.location.alternatives[:1], *cheaper[:1])
+    ]
     if plan.location.alternatives:
         others.append(f"for example: --set '{plan.location.alternatives[0].setting}'")
     changing: tuple[Decision[object], ...] = (*ranked, plan.image)
     changes = [text for decided in changing for text in decided.would_change]
-    advice = [text for one in plan.advice for text in (words.advice(one), f"  {one.because}")]
-    return [*_entries("instead", others), *_entries("change", changes), *_entries("advice", advice)]
+    advice = [f"{words.advice(one)}; {one.because}" for one in plan.advice]
+    return [*_entries("advice", advice), *_entries("instead", others), *_entries("change", changes)]
 
 
 def _entries(label: str, texts: Iterable[str]) -> list[str]:
