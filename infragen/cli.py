@@ -46,6 +46,13 @@ SET = click.option(
 )
 
 
+PRICES = click.option(
+    "--prices",
+    metavar="FILE",
+    help="Negotiated prices: a CSV with item, region and usd, that take the place of list prices.",
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="infragen")
 def main() -> None:
@@ -76,6 +83,7 @@ def main() -> None:
     metavar="DIR",
     help="Templates that take the place of infragen's own.",
 )
+@PRICES
 @click.option("--check", is_flag=True, help="Exit 1 if DIR is not what would be written; write nothing.")
 @TODAY
 @click.pass_context
@@ -87,19 +95,20 @@ def plan(
     overlays: tuple[str, ...],
     settings: tuple[str, ...],
     templates: Path | None,
+    prices: str | None,
     check: bool,
     today: datetime | None,
 ) -> None:
     """Decide, explain and verify; with --out also show what changes in DIR and write it."""
     from infragen import emit, record, write
-    from infragen.facts.load import Catalog
 
     if check and out is None:
         raise click.UsageError("--check compares with a directory: add --out DIR")
-    catalog, texts = Catalog(), emit.load_templates(templates)
+    catalog, problems = _catalog(prices)
+    texts = emit.load_templates(templates)
     if form == "json" and out is None:
-        context.exit(FAILED if _print_records(files, overlays, settings, catalog, texts, today) else OK)
-    runs: Iterable[Any] = (_compile(file, overlays, settings, catalog, texts, today) for file in files)
+        context.exit(FAILED if _print_records(files, overlays, settings, catalog, texts, today, problems) else OK)
+    runs: Iterable[Any] = (_compile(file, overlays, settings, catalog, texts, today, problems) for file in files)
     if out is not None:
         runs = _with_names_of_their_own(files, list(runs))  # nothing is written before all names are known
     failed, reports = False, []
@@ -180,14 +189,39 @@ def _compile(
     catalog: "Catalog",
     templates: Any,
     today: datetime | None,
+    problems: "Diagnostics",
 ) -> "Compilation":
-    """One descriptor through the whole line; a file that cannot be read is a compilation with that diagnostic."""
+    """One descriptor through the whole line; a file that cannot be read is a compilation with that diagnostic.
+
+    ``problems``: what is wrong with the table of prices, without which nothing is compiled.
+    """
     from infragen import pipeline
 
+    if problems.has_errors:
+        return pipeline.Compilation(problems, Path(file).stem)
     diags, source = _read(file, overlays, settings)
     if source is None:
         return pipeline.Compilation(diags, Path(file).stem)
     return pipeline.compile_workload(source, catalog, templates, (today or datetime.now()).astimezone(UTC))
+
+
+def _catalog(prices: str | None) -> "tuple[Catalog, Diagnostics]":
+    """The facts, with the prices of that file in the place of list prices; and what is wrong with it."""
+    from infragen.diagnostics import Diagnostics
+    from infragen.facts.load import Catalog
+
+    listed, diags = Catalog(), Diagnostics()
+    if prices is None:
+        return listed, diags
+    from infragen.facts import agreed
+
+    try:
+        text = Path(prices).read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        diags.add(agreed.AGREED.error(f"`{prices}` cannot be read: {why}", help="name a CSV file"))
+        return listed, diags
+    return Catalog(agreed=agreed.read(prices, text, listed, diags)), diags
 
 
 def _read(file: str, overlays: Iterable[str], settings: Iterable[str]) -> tuple["Diagnostics", "Source | None"]:
@@ -314,6 +348,7 @@ def _colours(stream: Any) -> bool:
 @click.argument("alternative", required=False)
 @ENV
 @SET
+@PRICES
 @TODAY
 @click.pass_context
 def explain(
@@ -323,6 +358,7 @@ def explain(
     alternative: str | None,
     overlays: tuple[str, ...],
     settings: tuple[str, ...],
+    prices: str | None,
     today: datetime | None,
 ) -> None:
     """Say why a choice was made, why an alternative was not, or what a rule or a diagnostic code means.
@@ -331,7 +367,7 @@ def explain(
     """
     from infragen import emit, pipeline, write  # noqa: F401  (they enter every rule in the catalogue)
     from infragen.diagnostics import CATALOGUE
-    from infragen.facts.load import Catalog
+    from infragen.facts import agreed  # noqa: F401  (as above)
     from infragen.render import text
 
     id = target.upper()
@@ -340,8 +376,8 @@ def explain(
         return
     if subject is None and not Path(target).exists() and len(id) == 4 and id[1:].isdigit():
         raise click.UsageError(f"`{id}` is not a rule; `infragen catalog rules` lists them")
-    facts = Catalog()
-    run = _compile(target, overlays, settings, facts, emit.load_templates(None), today)
+    facts, problems = _catalog(prices)
+    run = _compile(target, overlays, settings, facts, emit.load_templates(None), today, problems)
     _print_diagnostics(one for one in run.diagnostics if one.severity.value == "error")
     if run.plan is None:
         context.exit(FAILED)

@@ -17,12 +17,13 @@ from msgspec.structs import asdict
 from infragen.decide.image import ENDING
 from infragen.decide.model import Charge, Decision, Estimate, ImageChoice, MachineChoice, Part, Plan, StorageChoice
 from infragen.diagnostics import Diagnostic
+from infragen.facts.age import OLD
 from infragen.fileset import FileSet
 from infragen.lower.model import Stack
 from infragen.units import HOURS_PER_MONTH
 
 FORMAT = 1
-DATED = frozenset({ENDING.id})  # findings that come with the day of the run, and stay out of what is kept
+DATED = frozenset({ENDING.id, OLD.id})  # findings that come with the day of the run, and stay out of what is kept
 PARTS: tuple[Part, ...] = get_args(Part)
 SIGNIFICANT = 6  # digits of a number that was computed
 

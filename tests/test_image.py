@@ -36,7 +36,7 @@ SAID = {
     "a kernel that is not given to everybody": ("{family: tune}", "a3-highgpu-8g", "I017 GPUDirect-TCPX"),
     "nothing of a family that keeps its word": ("{family: chat-u24-amd64, packages: [jq]}", "n2-standard-8", ""),
 }  # fmt: skip
-QUIET = {"M020", "I002"}  # the price of a pin, and what cannot be seen of private images
+QUIET = {"M020", "I002", "X004"}  # the price of a pin, what cannot be seen of private images, the age of the tables
 
 
 def compiled(image: str, machine: str = "n2-standard-8", more: str = "", count: int = 2):

@@ -33,6 +33,7 @@ from infragen.decide.rank import Candidate
 from infragen.decide.rule import Narrowed, Removal
 from infragen.descriptor.model import Workload
 from infragen.diagnostics import Diagnostics, declare
+from infragen.facts import age
 from infragen.facts.load import Catalog
 
 NOT_LOWERED = declare(
@@ -120,7 +121,9 @@ def run(workload: Workload, catalog: Catalog, today: datetime, diags: Diagnostic
     _check_oversize(need, best, market, diags)
     _check_tight(need, best, diags)
     unplaced = Narrowed(fits.kept, (*fits.removed, *_not_to_be_had(fits.kept, joined)))
-    return _plan(need, ranked, unplaced, advice.Known(joined, market), diags)
+    plan = _plan(need, ranked, unplaced, advice.Known(joined, market), diags)
+    diags.extend(age.old(catalog, today))
+    return plan
 
 
 def _check_oversize(need: Need, best: Candidate, market: candidates.Market, diags: Diagnostics) -> None:

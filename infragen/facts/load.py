@@ -6,6 +6,7 @@ file and line; nothing is filled in silently.
 """
 
 import csv
+import json
 import types
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
@@ -343,6 +344,17 @@ class Catalog:
             rows = self._service_prices.records(model.ServicePrice, self._service_prices.of(item))
             self._service_priced[item] = (*self.agreed.services(item), *rows)
         return self._service_priced[item]
+
+    @property
+    def service_items(self) -> tuple[str, ...]:
+        """Everything that is billed and is no machine."""
+        return self._service_prices.firsts()
+
+    @cached_property
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """What is known about each table: title, key, date, source, and the tool that renews it; nothing of a folder that lacks it."""
+        path = self.folder / "tables.json"
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
     def service_price(self, item: str, unit: str, region: str, kind: str = "on_demand") -> model.ServicePrice | None:
         """Price of a unit in a region; of the one region whose price is known, where it is known of one alone; else None."""
