@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from infragen import units
 from infragen.decide.need import TRAINING_TASKS, Need
 from infragen.decide.rank import Candidate
 from infragen.decide.sizing.energy import PUE
@@ -84,4 +85,4 @@ def _saving(one: Candidate, best: Candidate) -> str:
     if one.usd is not None and best.usd:
         price = f"machines {one.usd / best.usd - 1:+.0%}"
     span = "" if best.fit.train_hours else " an hour"
-    return f"{one.site.region.name}: {kg:,.3g} kg CO2e{span} less ({-kg / (best.kg or 1.0):.0%}), {price}"
+    return f"{one.site.region.name}: {units.figure(kg)} kg CO2e{span} less ({-kg / (best.kg or 1.0):.0%}), {price}"

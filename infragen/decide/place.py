@@ -111,7 +111,12 @@ def zone_known(need: Need, site: Site) -> Miss | None:
     if site.zones or named_zones(need):
         return None
     because = f"offered in {site.region.name}, but its zones are not in the tables"
-    return Miss(because, 0.5, f"name a zone that has it, such as `place.zones: [{site.region.name}-a]`", "place.zones")
+    return Miss(
+        because,
+        0.5,
+        "name one in `place.zones`; `gcloud compute machine-types list` shows which have it",
+        "place.zones",
+    )
 
 
 @rule("R005", "key-in-region", source="https://docs.cloud.google.com/kms/docs/locations")

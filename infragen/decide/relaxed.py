@@ -46,7 +46,7 @@ def explain(need: Need, joined: Joined, diags: Diagnostics) -> None:
         )
         path = removal.miss.path or "place"
         exists = ", ".join(site.region.name for site in place.sites(need.catalog, box)) or "no region"
-        found = removal.miss.help or (f"`{box.label}` exists in {exists}" if pinned else "")
+        found = "; ".join(filter(None, (f"`{box.label}` exists in {exists}" if pinned else "", removal.miss.help)))
     else:
         order = [rule_of(check) for check in (*capacity.RULES, *capacity.PREFERENCES)]
         labels = (fit.machine.label for fit in joined.fits.kept)
@@ -72,7 +72,8 @@ def _because(need: Need, removal: Removal[Offer] | Removal[place.Site]) -> str:
 
 def _way_out(need: Need) -> str:
     """The fewest parts of the descriptor to leave out, and the best plan that is then left."""
-    given = [path for path in BOUNDS if _is_given(need.workload, path)]
+    # without a model nothing but the descriptor says what machine would do
+    given = [path for path in BOUNDS if _is_given(need.workload, path) and (path != "machine" or need.shape)]
     for count in range(1, len(given) + 1):
         found = [
             (best.is_last_resort, best.usd is None, best.usd or 0.0, paths, best)

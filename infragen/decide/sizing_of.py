@@ -547,7 +547,7 @@ def _changed(varied: Need, name: str, chosen: Fit, family: list[Machine], *, is_
         instead = f": {least.nodes} × {least.machine.label} would" if least else f": {found.message}"
         return f"with {name} {chosen.machine.label} no longer does{instead}"
     if is_less and least and _size(least) < min(_size(chosen), _size(found)):
-        return f"with {name}, {least.nodes} × {least.machine.label} would do instead of {before}"
+        return f"with {name}, fewer accelerators would do: {least.nodes} × {least.machine.label} instead of {before}"
     return f"with {name}, {found.nodes} instead of {before} do" if found.nodes != chosen.nodes else ""
 
 
