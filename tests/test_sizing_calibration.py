@@ -61,3 +61,22 @@ def test_plans_agree_with_published_claims(calibrate: ModuleType, kind: str, lea
     wrong = [f"{one.label}: published {one.published}, planned {one.planned}" for one in some if not one.agrees]
     assert len(wrong) <= (1 - least) * len(some), wrong
     assert all(one.predicted.high <= 2.5001 * one.predicted.low for one in some if one.kind == "hours")
+
+
+def test_published_energy_and_emissions_lie_in_the_predicted_range(calibrate: ModuleType) -> None:
+    """All of those measured; of those computed from rated power alone, which leave hosts out, none above and few below."""
+    for cases in calibrate.energy_cases(CATALOG, FACTS):
+        measured = [case for case in cases if case.note.startswith("measured")]
+        assert measured and all(case.is_inside for case in measured), [case.label for case in measured]
+        rated = [case for case in cases if case.note.startswith("rated")]
+        assert len(rated) >= 10
+        for case in rated:
+            assert 0.85 * case.predicted.low <= case.published <= case.predicted.expected, case.label
+
+
+def test_a_run_at_half_the_grid_factor_emits_half(calibrate: ModuleType) -> None:
+    energy, emissions = calibrate.energy_cases(CATALOG, FACTS)
+    by_label = {case.label: case for case in energy}
+    for case in emissions:
+        grid = float(case.note.rpartition(", ")[2].split()[0])
+        assert case.predicted.expected == pytest.approx(by_label[case.label].predicted.expected * grid / 1000)

@@ -1,6 +1,7 @@
 """What the electricity of a plan emits, what that rests on, and where it would emit less."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from infragen import units
 from infragen.decide.need import TRAINING_TASKS, Need
@@ -8,6 +9,7 @@ from infragen.decide.rank import Candidate
 from infragen.decide.sizing.energy import PUE
 from infragen.decide.sizing_of import sizing_facts
 from infragen.diagnostics import declare
+from infragen.facts.model import Accelerator
 
 LOW_CARBON = declare(
     "K006",
@@ -51,18 +53,24 @@ def mark(one: Candidate) -> str:
 def assumptions(need: Need, best: Candidate) -> tuple[str, ...]:
     """What the figures of energy and emissions rest on."""
     chip, region = best.fit.machine.accelerator, best.site.region
-    if best.fit.energy_kwh_per_hour is None or chip is None or chip.tdp_w is None:
+    if best.fit.energy_kwh_per_hour is None or chip is None:
         return ()
-    task = "training" if need.workload.task in TRAINING_TASKS else "serving"
-    band = sizing_facts(need.catalog).power[task]
-    power = (
-        f"energy: {best.accelerators:g} × {chip.tdp_w:g} W rated at {band.load_low:.0%} to {band.load_high:.0%} of it under load, "
-        f"{band.host_low:.0%} to {band.host_high:.0%} for their hosts, times a PUE of {PUE.low:g} to {PUE.high:g}"
-    )
+    task: Literal["training", "serving"] = "training" if need.workload.task in TRAINING_TASKS else "serving"
+    power = f"energy: {best.accelerators:g} × {_power(need, chip, task)}, times a PUE of {PUE.low:g} to {PUE.high:g}"
     if region.grid_g_co2e_per_kwh is None:
         return (power,)
     grid = f"emissions: the yearly average of the grid, {region.grid_g_co2e_per_kwh:g} g CO2e a kWh in {region.carbon_year}"
     return (power, f"{grid}; making the hardware and networks outside are not in it")
+
+
+def _power(need: Need, chip: Accelerator, task: Literal["training", "serving"]) -> str:
+    """Where the power of an accelerator and its share of the host come from."""
+    if chip.measured_w is not None and (task == "training" or chip.tdp_w is None):
+        part = "" if task == "training" else ", less for serving"
+        return f"{chip.measured_w:g} W as measured in training with their hosts{part}"
+    band = sizing_facts(need.catalog).power[task]
+    load = f"{chip.tdp_w:g} W rated at {band.load_low:.0%} to {band.load_high:.0%} of it under load"
+    return f"{load}, {band.host_low:.0%} to {band.host_high:.0%} for their hosts"
 
 
 def cleaner(best: Candidate, ranked: Sequence[Candidate], most: int = 3) -> tuple[str, ...]:
