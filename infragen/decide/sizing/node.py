@@ -1,5 +1,6 @@
 """What sizing sees of a machine (`Node`), and how it says that a machine will not do (`Shortfall`)."""
 
+from functools import cached_property
 from typing import Literal
 
 from msgspec import Struct
@@ -19,7 +20,7 @@ Constraint = Literal[
 ]  # fmt: skip
 
 
-class Node(Struct, frozen=True, cache_hash=True):  # a key of what is remembered
+class Node(Struct, frozen=True, cache_hash=True, dict=True):  # a key of what is remembered, and remembers
     """One VM with its accelerators. ``accelerators`` is a fraction where the VM holds a part of one."""
 
     accelerator: Accelerator
@@ -32,17 +33,17 @@ class Node(Struct, frozen=True, cache_hash=True):  # a key of what is remembered
     slice_vms: tuple[int, ...] = ()  # VM counts that a slice may have, ascending; empty: any number
     unit_vms: int = 1  # VMs come in multiples of this
 
-    @property
+    @cached_property
     def devices(self) -> int:
         """Accelerators that a process can address: a part of one counts as one small device."""
         return max(1, int(self.accelerators))
 
-    @property
+    @cached_property
     def share(self) -> float:
         """Part of an accelerator's memory, bandwidth and arithmetic that one device has."""
         return min(1.0, self.accelerators)
 
-    @property
+    @cached_property
     def usable_bytes(self) -> float:
         """Memory of one device that a process can get hold of."""
         return float(self.accelerator.usable_gib * GIB * self.share)
@@ -52,12 +53,12 @@ class Node(Struct, frozen=True, cache_hash=True):  # a key of what is remembered
         """Memory bandwidth of one device, bytes per second."""
         return self.accelerator.memory_bandwidth_gb_s * 1e9 * self.share
 
-    @property
+    @cached_property
     def is_switched(self) -> bool:
         """The devices of the VM reach each other at full rate."""
         return self.accelerator.is_switched
 
-    @property
+    @cached_property
     def domain(self) -> int:
         """Devices that the fast interconnect joins: those of the VM, or more where it reaches beyond one VM."""
         if not self.is_switched or self.accelerator.domain <= MAX_ACCELERATORS_PER_VM:
@@ -66,13 +67,13 @@ class Node(Struct, frozen=True, cache_hash=True):  # a key of what is remembered
             return self.slice_vms[-1] * self.devices
         return self.devices if self.accelerator.kind == "tpu" else self.accelerator.domain
 
-    @property
+    @cached_property
     def link_bytes_s(self) -> float | None:
         """Rate between two devices of a VM, one direction; None where no figure is known."""
         rate = self.accelerator.interconnect_gb_s
         return None if rate is None else rate * 1e9 / 2 * LINK_EFFICIENCY
 
-    @property
+    @cached_property
     def network_bytes_s(self) -> float | None:
         """Rate out of the VM that collectives reach, bytes per second; None where no figure is known."""
         if self.accelerator_gbps:

@@ -45,6 +45,7 @@ SPOT_GOODPUT = 0.88  # of the goodput on machines that are not preempted
 TOKEN_BYTES = 4.0  # of a tokenised data set
 HOST_RESERVE_GIB = 16.0  # operating system, loader, runtime
 MOST_EXPOSED = 0.25  # share of a step that may wait for the network before more VMs are pointless
+FAR_OFF, PATIENCE = 2.0, 5  # this many times `MOST_EXPOSED`, on this many counts in turn: no larger count mends it
 SMALL_STATE = 1e9  # trained parameters whose gradients any network carries
 MOST_ORDINARY_VMS = 32  # that train a whole model over an ordinary network
 WORTH_A_BATCH = 1.1  # times the speed that a larger batch than the usual one must bring, where none is given
@@ -91,14 +92,21 @@ def size_training(
     if nodes is not None:
         return _on(run, nodes, is_pinned=True)
     nearest: Shortfall | None = None
-    most, is_first = _most_ordinary_vms(run), True
+    most, is_first, hopeless = _most_ordinary_vms(run), True, 0  # `hopeless`: counts in turn that were far off
     for vms in _counts(run):
         found = _too_ordinary(run, vms, most) if vms > most else _on(run, vms)
         if isinstance(found, TrainingFit):
             return found
+        # machines too small to share one copy of the model only divide its state further with a larger count
+        is_far_off = (
+            found.constraint == "interconnect" and found.distance >= FAR_OFF and node.devices < SPANNING_DEVICES
+        )
+        hopeless = hopeless + 1 if is_far_off else 0
         if nearest is None or found.constraint == "batch" or found.distance <= nearest.distance:
             nearest = found
         if found.constraint in ("batch", "host-memory") or (found.constraint == "interconnect" and found.unit == "VMs"):
+            break
+        if hopeless == PATIENCE:
             break
         if found.constraint == "memory" and is_first:
             if not _can_ever_hold(run):
