@@ -77,9 +77,7 @@ def store_of(given: dict) -> storage.Store:
         tariff=Tariff(CATALOG, "us-central1"),
     )
     wanted = replace(usual, **plain)
-    types = {one.tier for one in CATALOG.storage_services.values()}
-    found = {type: limit for type in types if (limit := CATALOG.disk_limit(wanted.machine.type, type))}
-    return replace(wanted, limits=found)
+    return replace(wanted, limits=CATALOG.disk_limits_of(wanted.machine.type))
 
 
 @pytest.mark.parametrize(("subject", "rule", "outcome", "case"), CASES)

@@ -1,6 +1,7 @@
 """What the decide stage gives: the plan, every choice in it with its reasons, and everything that was not chosen."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Generic, Literal, TypeVar
 
 from msgspec import Struct
@@ -367,7 +368,7 @@ class CheckpointPlan(Struct, frozen=True):
     keep: int
 
 
-class Costs(Struct, frozen=True):
+class Costs(Struct, frozen=True, dict=True):  # a dictionary: the sum is made once
     """The bill of an hour at peak, line by line."""
 
     charges: tuple[Charge, ...]
@@ -380,7 +381,7 @@ class Costs(Struct, frozen=True):
             return None
         return sum(usd for usd in known if usd is not None)
 
-    @property
+    @cached_property
     def total(self) -> float | None:
         """USD of an hour, of everything that has a price; None where the machines have none."""
         if self.of("compute") is None:

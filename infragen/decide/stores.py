@@ -346,10 +346,9 @@ def load_seconds(fit: Fit, stores: Sequence[Decision[StorageChoice]], limits: Ma
     return fit.weights_gib * 1024 / min(network_mib_s, store_mib_s, (limit and limit.max_mib_s) or math.inf)
 
 
-def limits(need: Need, fit: Fit) -> dict[str, DiskLimit]:
+def limits(need: Need, fit: Fit) -> Mapping[str, DiskLimit]:
     """What each disk type asks of this machine."""
-    types = {one.tier for one in need.catalog.storage_services.values()}
-    return {type: limit for type in sorted(types) if (limit := need.catalog.disk_limit(fit.machine.type, type))}
+    return need.catalog.disk_limits_of(fit.machine.type)
 
 
 def mounts_parallel(stored: Sequence[Decision[StorageChoice]]) -> bool:

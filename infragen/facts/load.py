@@ -9,7 +9,6 @@ import csv
 import json
 import types
 from collections.abc import Callable, Iterator, Mapping
-from fnmatch import fnmatchcase
 from functools import cache, cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -104,6 +103,18 @@ class Table:
         return groups
 
 
+def _names(pattern: str, name: str) -> bool:
+    """Whether a pattern of the tables, with one star at the most, stands for a name; far cheaper than a regular expression.
+
+    >>> _names("c3-*-4", "c3-standard-4"), _names("c3-*-4", "c3-standard-44"), _names("c3-*", "c3-4")
+    (True, False, True)
+    """
+    head, star, tail = pattern.partition("*")
+    if not star:
+        return pattern == name
+    return len(name) >= len(head) + len(tail) and name.startswith(head) and name.endswith(tail)
+
+
 class Catalog:
     """All facts, each table read on first use. Shared by all workloads of a run; nothing in it changes."""
 
@@ -111,6 +122,7 @@ class Catalog:
         self.folder = folder or files("infragen") / "facts" / "data"
         self.agreed = agreed or model.AgreedPrices()  # take the place of list prices
         self._priced: dict[str, dict[tuple[str, str, str], model.Price]] = {}
+        self._limited: dict[str, dict[str, model.DiskLimit]] = {}
         self._least: dict[tuple[str, str], float] = {}
         self._host_priced: dict[str, dict[tuple[str, str], model.HostPrice]] = {}
         self._service_priced: dict[str, tuple[model.ServicePrice, ...]] = {}
@@ -191,12 +203,12 @@ class Catalog:
         found = self.table("disk_limits").records(model.DiskLimit)
         return tuple(sorted(found, key=lambda one: (-len(one.machines.replace("*", "")), one.machines)))
 
-    def disk_limit(self, machine_type: str, disk_type: str) -> model.DiskLimit | None:
-        """The limit of a disk type on a machine type, where the tables know one."""
-        found = (
-            one for one in self.disk_limits if one.disk_type == disk_type and fnmatchcase(machine_type, one.machines)
-        )
-        return next(found, None)
+    def disk_limits_of(self, machine_type: str) -> Mapping[str, model.DiskLimit]:
+        """Disk type -> its limit on a machine type, of those that the tables know."""
+        if machine_type not in self._limited:
+            fitting = (one for one in reversed(self.disk_limits) if _names(one.machines, machine_type))
+            self._limited[machine_type] = {one.disk_type: one for one in fitting}
+        return self._limited[machine_type]
 
     @cached_property
     def image_families(self) -> tuple[model.ImageFamily, ...]:
