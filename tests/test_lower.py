@@ -2,7 +2,9 @@
 
 import ipaddress
 import itertools
+import json
 import re
+import struct
 import subprocess
 
 import hcl2
@@ -18,6 +20,7 @@ from infragen.lower import names
 from infragen.lower.gce import network
 from infragen.lower.gce.context import Context
 from infragen.lower.knowledge import know
+from tests.examples import EXAMPLES, compiled
 from tests.lower.answers import answers
 from tests.lower.plans import CATALOG, PLANS, future_reservation, rdma, serve, store, train
 from tests.terraform.command import TerraformError
@@ -414,3 +417,17 @@ def test_a_machine_that_may_still_load_is_not_replaced():
     text = emit.run(lower.run(slow), TEMPLATES, Diagnostics())["main.tf"]
     assert re.search(r'on_failed_health_check\s+= "DO_NOTHING"', text)
     assert "on_failed_health_check" not in files_of("serve")["main.tf"]
+
+
+def test_the_dashboard_holds_nothing_that_the_api_would_give_back_otherwise():
+    """It keeps thresholds in 32 bits and leaves out zeros and what is empty: each would differ in every later plan."""
+
+    def values(part):
+        inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+        return [part, *(leaf for one in inner for leaf in values(one))]
+
+    for example in EXAMPLES:
+        for value in values(json.loads(compiled(example).files["dashboard.json"])):
+            assert value not in (0, "", [], {})
+            if isinstance(value, float):
+                assert struct.unpack("f", struct.pack("f", value))[0] == value

@@ -92,6 +92,9 @@ def test_no_value_of_the_plan_is_written_into_a_script(name):
     assert scripts_of(plan) == scripts_of(other)
 
 
+DF = "#!/bin/bash\nprintf '%s\\n' 1M-blocks 1000\n"
+
+
 class Machine:
     """A machine of which only the scripts are real."""
 
@@ -100,7 +103,7 @@ class Machine:
         (folder / "answers").mkdir(parents=True)
         (folder / "bin").mkdir()
         tools = ["docker", "gcsfuse", "mount", "mountpoint", "modprobe", "blkid", "mkdir", "sleep", "mount.nfs"]
-        for name, text in ({"curl": CURL} | dict.fromkeys(tools, RECORDER)).items():
+        for name, text in ({"curl": CURL, "df": DF} | dict.fromkeys(tools, RECORDER)).items():
             (folder / "bin" / name).write_text(text, encoding="utf-8")
             (folder / "bin" / name).chmod(0o755)
         self.attribute("workload-layout", LAYOUT)
@@ -279,6 +282,7 @@ SYSTEMCTL = r"""#!/bin/bash
 # Remembers which units exist: what is installed by the tools, and what lies in the folder of units.
 printf '%s\0' "$#" systemctl "$@" >>"$FAKE/calls"
 if [[ "$1" == list-unit-files && -e "$FAKE/installed-$2" ]]; then echo "$2 enabled"; fi
+if [[ "$1" == is-active && ! -e "$FAKE/running-$3" ]]; then exit 3; fi
 """
 INSTALLER = r"""#!/bin/bash
 # Packages give their programs; the agent's own script gives its unit.
@@ -346,16 +350,20 @@ def test_booting_again_changes_nothing(machine, name):
     assert ["restart", "google-cloud-ops-agent"] not in restarted
 
 
-def test_the_agent_reads_the_journal_and_the_program(machine):
+@pytest.mark.parametrize(("version", "is_read"), [("3.3.9", True), ("4.2.3", False), (None, False)])
+def test_the_agent_reads_the_journal_and_the_program(machine, version, is_read):
     plan = PLANS["serve"]()
     script, root = _prepared(machine, plan)
-    (machine.folder / "installed-nvidia-dcgm.service").touch()
+    if version:
+        (machine.folder / "running-nvidia-dcgm").touch()
+        (machine.folder / "bin/dcgmi").write_text(f"#!/bin/bash\necho 'dcgmi  version: {version}'\n", encoding="utf-8")
+        (machine.folder / "bin/dcgmi").chmod(0o755)
     assert machine.run(script).returncode == 0
     found = yaml.safe_load((root / "etc/google-cloud-ops-agent/config.yaml").read_text(encoding="utf-8"))
     assert found["logging"]["service"]["pipelines"]["default_pipeline"]["receivers"] == ["journal"]
-    assert found["metrics"]["receivers"]["dcgm"]["receiver_version"] == 2
+    assert ("dcgm" in found["metrics"]["receivers"]) == is_read
     assert found["metrics"]["service"]["pipelines"] == {
-        "default_pipeline": {"receivers": ["hostmetrics", "dcgm"]},
+        "default_pipeline": {"receivers": ["hostmetrics", "dcgm"] if is_read else ["hostmetrics"]},
         "program": {"receivers": ["program"]},
     }
     (job,) = found["metrics"]["receivers"]["program"]["config"]["scrape_configs"]

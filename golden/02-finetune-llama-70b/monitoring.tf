@@ -133,8 +133,9 @@ resource "google_monitoring_alert_policy" "idle" {
     display_name = "legal-tune: accelerators idle for an hour"
 
     condition_prometheus_query_language {
-      query    = "max by (metadata_system_name) (agent_googleapis_com:gpu_utilization{monitored_resource=\"gce_instance\",metadata_system_name=~\"legal-tune-[a-z0-9]{4}\"}) < 5"
-      duration = "3600s"
+      query               = "max by (metadata_system_name) (agent_googleapis_com:gpu_utilization{monitored_resource=\"gce_instance\",metadata_system_name=~\"legal-tune-[a-z0-9]{4}\"}) < 5"
+      duration            = "3600s"
+      evaluation_interval = "60s"
       # The first value comes with the first machine or event, after this policy.
       disable_metric_validation = true
     }
@@ -157,8 +158,9 @@ resource "google_monitoring_alert_policy" "disk_full" {
     display_name = "legal-tune: disk nearly full"
 
     condition_prometheus_query_language {
-      query    = "max by (metadata_system_name, device) (agent_googleapis_com:disk_percent_used{monitored_resource=\"gce_instance\",metadata_system_name=~\"legal-tune-[a-z0-9]{4}\",state=\"used\"}) > 90"
-      duration = "600s"
+      query               = "max by (metadata_system_name, device) (agent_googleapis_com:disk_percent_used{monitored_resource=\"gce_instance\",metadata_system_name=~\"legal-tune-[a-z0-9]{4}\",state=\"used\",device!~\"/dev/loop.*\"}) > 90"
+      duration            = "600s"
+      evaluation_interval = "60s"
       # The first value comes with the first machine or event, after this policy.
       disable_metric_validation = true
     }

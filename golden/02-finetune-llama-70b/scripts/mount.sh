@@ -57,11 +57,12 @@ install_nfs() {
 mount_bucket() {
   local source="$1" target="$2" options="$3" option value
   local -a items flags=(-o allow_other --implicit-dirs)
-  local cache
+  local cache room
   cache="$(metadata workload-local-ssd)"
   if mountpoint -q "$cache"; then
-    flags+=("--cache-dir=$cache/gcsfuse" --file-cache-max-size-mb=-1)
     mkdir -p "$cache/gcsfuse"
+    room="$(df --block-size=1M --output=size "$cache" | tail -n 1)"
+    flags+=("--cache-dir=$cache/gcsfuse" "--file-cache-max-size-mb=$((room * 85 / 100))") # room for the program's own
   fi
   IFS=, read -r -a items <<<"$options"
   for option in "${items[@]}"; do

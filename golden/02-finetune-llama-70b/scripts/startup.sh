@@ -103,11 +103,14 @@ install_containers() {
   nvidia-ctk runtime configure --runtime=docker && systemctl enable docker && systemctl restart docker
 }
 
-# What the agent reads: the journal, which has the kernel's messages too; the machine with its accelerators; DCGM where the
-# image has it; the program's own metrics. Written anew at every boot.
+# What the agent reads: the journal, which has the kernel's messages too; the machine with its accelerators; DCGM where it
+# runs; the program's own metrics. Written anew at every boot.
 configure_ops_agent() {
   local config=/etc/google-cloud-ops-agent/config.yaml receivers='hostmetrics'
-  systemctl list-unit-files nvidia-dcgm.service 2>/dev/null | grep -q nvidia-dcgm && receivers+=', dcgm'
+  # It reads DCGM 3 and no later; utilisation and memory of the accelerators come with hostmetrics all the same.
+  if systemctl is-active --quiet nvidia-dcgm && dcgmi --version 2>/dev/null | grep -Eqi 'version *: *3\.'; then
+    receivers+=', dcgm'
+  fi
   mkdir -p "${config%/*}"
   {
     printf '%s\n' 'logging:' '  receivers:' '    journal: {type: systemd_journald}' '  service:' '    pipelines:' \

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 
 from infragen import units
 from infragen.lower.gce.context import Context
-from infragen.lower.gce.measure import engine, measured, promql
+from infragen.lower.gce.measure import REAL_DISKS, engine, measured, promql
 from infragen.lower.hcl import Value
 from infragen.lower.knowledge import know
 
 COLUMNS = 12
 HEIGHT = 4
 GIB = 1024**3
+STEPS = 64  # of a unit: the API keeps 32 bits of a threshold, and what these cannot hold would differ in every plan
 RATE = "5m"
 
 
@@ -22,7 +23,8 @@ def content(context: Context, events: Sequence[tuple[str, str]]) -> dict[str, Va
         width = COLUMNS if index == 0 else COLUMNS // 2
         column = 0 if index == 0 else (index - 1) % 2 * width
         row = 0 if index == 0 else HEIGHT * (1 + (index - 1) // 2)
-        tiles.append({"xPos": column, "yPos": row, "width": width, "height": HEIGHT, "widget": widget})
+        place = {name: at for name, at in (("xPos", column), ("yPos", row)) if at}  # the API keeps no zeros
+        tiles.append({**place, "width": width, "height": HEIGHT, "widget": widget})
     return {"displayName": context.plan.name, "mosaicLayout": {"columns": COLUMNS, "tiles": tiles}}
 
 
@@ -82,7 +84,7 @@ def _charts(context: Context, events: Sequence[tuple[str, str]]) -> Iterator[dic
         yield _chart("Device memory, GiB, fullest device", memory, estimate.memory.total if estimate.memory else None)
     else:
         yield _chart("CPU utilisation, %", f"100 * avg {by} ({measured(context, 'cpu')})", None)
-    disk = measured(context, "disk", 'state="used"')
+    disk = measured(context, "disk", *REAL_DISKS)
     for name, resource in events:
         counted = f'{promql(f"logging.googleapis.com/user/{plan.name}/{name}")}{{monitored_resource="{resource}"}}'
         yield _chart(f"Events in 10 min: {name}", f"sum(increase({counted}[10m]))", None)
@@ -94,7 +96,8 @@ def _chart(title: str, query: str, expected: float | None) -> dict[str, Value]:
         "dataSets": [{"plotType": "LINE", "targetAxis": "Y1", "timeSeriesQuery": {"prometheusQuery": query}}],
     }
     if expected:
-        value = float(f"{expected:.4g}")
+        value = round(float(f"{expected:.4g}") * STEPS) / STEPS
         line = int(value) if value.is_integer() else value
-        chart["thresholds"] = [{"label": "plan", "value": line, "targetAxis": "Y1"}]
+        if line:
+            chart["thresholds"] = [{"label": "plan", "value": line, "targetAxis": "Y1"}]
     return {"title": title, "xyChart": chart}

@@ -7,6 +7,8 @@ from msgspec import Struct
 from infragen.lower.gce.context import Context
 from infragen.lower.knowledge import know
 
+REAL_DISKS = ('state="used"', 'device!~"/dev/loop.*"')  # read-only images behind loop devices are always full
+
 
 class Engine(Struct, frozen=True):
     """The metrics of a serving engine, by their names in a query."""

@@ -10,7 +10,7 @@ from msgspec import Struct
 from infragen.lower import names
 from infragen.lower.gce import capacity, dashboard
 from infragen.lower.gce.context import APIS_READY, PROJECT, REGION, Context, comment
-from infragen.lower.gce.measure import machine_pattern, measured
+from infragen.lower.gce.measure import REAL_DISKS, machine_pattern, measured
 from infragen.lower.hcl import Expression, join, literal
 from infragen.lower.knowledge import know
 from infragen.lower.model import (
@@ -186,7 +186,7 @@ def _idle(context: Context) -> AlertPolicy:
 
 
 def _disk_full(context: Context) -> AlertPolicy:
-    full = measured(context, "disk", 'state="used"')
+    full = measured(context, "disk", *REAL_DISKS)
     query = f"max by (metadata_system_name, device) ({full}) > {FULL_ABOVE}"
     text = "A disk of a machine is nearly full: clear it, or give `machine.boot_disk_size` or the store more room."
     return _policy(

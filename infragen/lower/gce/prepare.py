@@ -56,6 +56,7 @@ def _sign_in_step(context: Context) -> Step:
     text = "The first is for the commands of this file, the second for Terraform."
     if context.plan.observe.billing_account:
         text += " The budget's API asks which project the calls count for: the last two say it."
+        text += " Its amount is in the billing account's own currency, whatever that is."
         commands += ["export USER_PROJECT_OVERRIDE=true", 'export GOOGLE_BILLING_PROJECT="$CLOUDSDK_CORE_PROJECT"']
     return Step(title="Sign in and name the project", text=text, commands=tuple(commands))
 
