@@ -6,12 +6,14 @@ sizing and ranking as the descriptor itself, so what is printed is what `infrage
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from infragen.decide.candidates import Joined, Market, allowed, join
+from infragen.decide.machine import machines
 from infragen.decide.model import Advice
 from infragen.decide.need import SERVING_TASKS, TRAINING_TASKS, Machine, Need
 from infragen.decide.outline import Outline, tried
@@ -186,20 +188,31 @@ def batching(need: Need, best: Candidate) -> Iterator[Edit]:
 SOURCES: tuple[Source, ...] = (quantise, adapters, smaller_model, tpu, spot, flex_start, place, replicas, batching)
 
 
-class Known(Struct, frozen=True):
+class Known(Struct, frozen=True, dict=True):  # a dictionary: what is allowed is listed once
     """What deciding the descriptor itself has found out, and edits need not ask again."""
 
     joined: Joined
     market: Market
+    least: dict[str, float] = {}  # machine -> what one costs an hour where it is cheapest
 
-    @property
+    def usd_at_least(self, need: Need, box: Machine) -> float:
+        """USD an hour that a service on the machine costs at the least: of as few as the replicas asked for take."""
+        if box.label not in self.least:
+            model = need.workload.capacity.model or "on-demand"
+            self.least[box.label] = least_price(need.catalog, box.record, model)
+        asked = need.workload.serve.replicas if need.workload.serve else None
+        vms = math.ceil((asked.min if asked and asked.min else 1) / max(box.record.accelerators, 1))
+        return vms * self.least[box.label]
+
+    @cached_property
     def allowed(self) -> tuple[Machine, ...]:
         """The machines that the descriptor allows: those that do the work, and those that sizing found wanting."""
         fits = self.joined.fits
-        wanting = (one.candidate.machine for one in fits.removed if one.rule in SHORTFALLS.values())
+        wanting = (one.candidate.machine for one in fits.removed if one.rule.id in SIZING_RULES)
         return (*(one.machine for one in fits.kept), *wanting)
 
 
+SIZING_RULES = frozenset(rule.id for rule in SHORTFALLS.values())
 SIZED = ("model", "serve", "train", "data", "machine")  # sections of the descriptor that sizing reads
 
 
@@ -214,18 +227,16 @@ def _decide(need: Need, edit: Edit, known: Known, usd_below: float | None = None
     if is_same and changed.capacity is need.workload.capacity:
         found = known.joined.candidates if is_placed else join(varied, known.joined.fits, market).candidates
     else:
-        boxes = known.allowed if changed.machine is need.workload.machine else allowed(varied).kept
+        is_free = changed.machine is not need.workload.machine
+        boxes = machines(need.catalog, changed.machine.type) if is_free else known.allowed
         if usd_below is not None:
-            boxes = tuple(box for box in boxes if _least(varied, box) < usd_below)
-        found = join(varied, narrow(varied, Narrowed(boxes)), market).candidates
+            boxes = tuple(box for box in boxes if known.usd_at_least(varied, box) < usd_below)
+        kept = allowed(varied, boxes).kept if is_free else boxes
+        found = join(varied, narrow(varied, Narrowed(kept)), market).candidates
+        best = first(found, changed.place.optimise) if found else None
+        if usd_below is not None and (best is None or best.usd is None or best.usd >= usd_below):
+            return None  # a machine that was not looked at may be the choice, and costs more
     return (varied, first(found, changed.place.optimise)) if found else None
-
-
-def _least(need: Need, box: Machine) -> float:
-    """USD an hour that a service on the machine costs at the least: of as few as the replicas asked for take."""
-    asked = need.workload.serve.replicas if need.workload.serve else None
-    machines = math.ceil((asked.min if asked and asked.min else 1) / max(box.record.accelerators, 1))
-    return machines * least_price(need.catalog, box.record, need.workload.capacity.model or "on-demand")
 
 
 def changes(need: Need, best: Candidate, known: Known) -> Iterator[tuple[str, Outline]]:
@@ -247,7 +258,8 @@ def _line(edit: Edit, found: Candidate) -> str:
 def advise(need: Need, chosen: Outline, known: Known) -> tuple[Advice, ...]:
     """The changes that save most, at most five, by what the descriptor optimises."""
     best, optimise = chosen.candidate, need.workload.place.optimise
-    bound = best.usd if optimise == "cost" and best.fit.train_hours is None else None
+    is_bounded = optimise == "cost" and best.fit.train_hours is None and best.usd is not None
+    bound = (best.usd or 0.0) * (1 - LEAST_SHARE) if is_bounded else None
     found: list[tuple[float, Edit, Need, Candidate]] = []
     for source in SOURCES:
         for edit in source(need, best):

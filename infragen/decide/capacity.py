@@ -146,9 +146,9 @@ def capacity_offered(need: Need, offer: Offer) -> Miss | None:
     """
     record, asked = offer.machine.record, need.workload.capacity
     creates = asked.model == "reservation" and not is_existing(asked, "reservation")
-    standing = {model: offered(need.catalog, record, model, creates=creates) for model in get_args(CapacityModel)}
-    if standing[offer.model] is not False:
+    if offered(need.catalog, record, offer.model, creates=creates) is not False:
         return None
+    standing = {model: offered(need.catalog, record, model, creates=creates) for model in get_args(CapacityModel)}
     possible = [model for model, flag in standing.items() if flag]
     disputed = [model for model, flag in standing.items() if flag is None]
     because = f"`{record.name}` is not sold as {offer.model}; it is as {', '.join(possible)}"

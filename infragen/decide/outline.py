@@ -48,8 +48,11 @@ class Outline(Struct, frozen=True):
         return self.candidate.kg_in_all
 
 
-def outline(need: Need, best: Candidate, diags: Diagnostics) -> Outline:
-    """What the candidate brings along. What stands in its way is reported."""
+def outline(need: Need, best: Candidate, diags: Diagnostics, *, is_told: bool = True) -> Outline:
+    """What the candidate brings along. What stands in its way is reported.
+
+    ``is_told``: with everything that was not chosen beside it.
+    """
     fit, given = best.fit, need.workload.image
     regional = group.is_regional(need, fit.machine, len(best.site.zones), best.model, 1 / fit.replicas_per_node)
     zones = place.group_zones(need, best.site, regional)
@@ -67,7 +70,7 @@ def outline(need: Need, best: Candidate, diags: Diagnostics) -> Outline:
     most, surge, is_elastic = group.most_at_once(need, asked)
     addresses = networks.addresses(need, most + surge) if networks.creates_one(need) else None
     fleet = stores.Fleet(best.site.region.name, zones, most + surge, surge, is_elastic, addresses)
-    stored = stores.decide(need, fit, fleet, diags)
+    stored = stores.decide(need, fit, fleet, diags, is_told=is_told)
     stores.check_weights(need, fit, stored, is_elastic, diags)
     diags.raise_if_errors()
     load_s = stores.load_seconds(fit, stored, stores.limits(need, fit))
@@ -108,7 +111,7 @@ def tried(need: Need, best: Candidate) -> Outline | None:
     """What a candidate that is only compared would bring along; None where something stands in its way."""
     diags = Diagnostics()
     try:
-        found = outline(need, best, diags)
+        found = outline(need, best, diags, is_told=False)
     except CompileError:  # of this trial, whose findings nobody is told
         return None
     return None if diags.has_errors else found

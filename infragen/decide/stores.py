@@ -38,8 +38,13 @@ class Fleet(Struct, frozen=True):
     network_range: str | None  # of the network that is created for them
 
 
-def decide(need: Need, fit: Fit, fleet: Fleet, diags: Diagnostics) -> tuple[Decision[StorageChoice], ...]:
-    """A store for each purpose; a purpose that no service can serve is reported."""
+def decide(
+    need: Need, fit: Fit, fleet: Fleet, diags: Diagnostics, *, is_told: bool = True
+) -> tuple[Decision[StorageChoice], ...]:
+    """A store for each purpose; a purpose that no service can serve is reported.
+
+    ``is_told``: with what was not chosen, and why; a plan that is only compared does without.
+    """
     wanted = {purpose: _store(need, fit, purpose, fleet) for purpose in storage.purposes(need)}
     diags.extend(_elsewhere(need, fleet))
     diags.raise_if_errors()
@@ -50,7 +55,7 @@ def decide(need: Need, fit: Fit, fleet: Fleet, diags: Diagnostics) -> tuple[Deci
     followers = _followers(need, wanted, found)
     if followers:
         wanted["dataset"], found["dataset"] = followers.together, followers.narrowed
-    decided = {purpose: _stored(need, one, found[purpose]) for purpose, one in wanted.items()}
+    decided = {purpose: _stored(need, one, found[purpose], is_told=is_told) for purpose, one in wanted.items()}
     for purpose in followers.purposes if followers else ():
         decided[purpose] = _followed(wanted[purpose], decided["dataset"])
     diags.extend(one for purpose, found in decided.items() for one in _idle_rate(need, wanted[purpose], found.choice))
@@ -232,7 +237,7 @@ def _followed(wanted: Store, home: Decision[StorageChoice]) -> Decision[StorageC
     return Decision(choice, (Reason(storage.TOGETHER.id, why),))
 
 
-def _stored(need: Need, wanted: Store, narrowed: Narrowed[StorageService]) -> Decision[StorageChoice]:
+def _stored(need: Need, wanted: Store, narrowed: Narrowed[StorageService], *, is_told: bool) -> Decision[StorageChoice]:
     ranked = storage.rank(wanted, narrowed.kept)
     best, pin, asked = ranked[0], wanted.pin, wanted.pinned
     gib = store.capacity_gib(best, wanted)
@@ -269,6 +274,8 @@ def _stored(need: Need, wanted: Store, narrowed: Narrowed[StorageService]) -> De
             else "the one service left that suits"
         )
         why = [Reason(storage.CHEAPEST.id, f"{_content(wanted)}: {rank}{price}")]
+    if not is_told:
+        return Decision(choice, tuple(why))
     others = tuple(Alternative(one.title, _figures(one, wanted), store.usd_per_hour(one, wanted)) for one in ranked[1:])
     return Decision(choice, tuple(why), _rejections(wanted, narrowed), others)
 
