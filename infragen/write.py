@@ -12,6 +12,7 @@ change for a person's nor forgets what it wrote.
 """
 
 import difflib
+import errno
 import hashlib
 import json
 import os
@@ -167,7 +168,11 @@ def write(files: FileSet, directory: Path, diags: Diagnostics) -> tuple[Change, 
 
 def terraform(directory: Path, files: FileSet) -> tuple[dict[str, str], dict[str, str]]:
     """The Terraform of a directory as it is, and as it would be with ``files``; what people added is in both."""
-    there = {path.name: path for path in sorted(directory.glob("*.tf*")) if path.suffix in (".tf", ".tfvars")}
+    try:
+        found = sorted(directory.glob("*.tf*"))
+    except OSError:  # `write` says what is wrong with the directory
+        found = []
+    there = {path.name: path for path in found if path.suffix in (".tf", ".tfvars")}
     before = {
         name: text.decode(errors="replace") for name, path in there.items() if (text := _content(path)) is not None
     }
@@ -277,6 +282,13 @@ def _objections(files: FileSet, directory: Path) -> Iterator[Diagnostic]:
 
 
 def _about_place(directory: Path) -> Iterator[Diagnostic]:
+    try:
+        directory.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            message = "the name of the directory is longer than the file system takes"
+            yield _at(NOT_A_DIRECTORY, directory, message, "name a shorter one")
+            return
     existing = directory
     while not os.path.lexists(existing) and existing != existing.parent:
         existing = existing.parent

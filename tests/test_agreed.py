@@ -57,6 +57,7 @@ WRONG = [
     ("a3-highgpu-8g,europe-west4,on_demand,,-60,", "a price of -60 USD", "remove the row"),
     ("a3-highgpu-8g,europe-west4,on_demand,,0,", "a price of 0 USD", "remove the row"),
     ("a3-highgpu-8g,europe-west4,on_demand,,nan,", "`nan` is not a price", "2.45"),
+    ("a3-highgpu-8g,europe-west4,on_demand,,1_0,", "`1_0` is not a price", "2.45"),
     ("a3-highgpu-8g,europe-west4,on_demand,,1e999,", "`1e999` is not a price", "2.45"),
     ("a3-highgpu-8g,europe-west4,on_demand,,cheap,", "`cheap` is not a price", "2.45"),
     ("a3-highgpu-8g,europe-west4,on_demand,gib,60,", "unknown unit `gib`", "by the hour"),

@@ -409,3 +409,8 @@ def test_a_full_disk_is_told_and_leaves_everything_as_it_was(
     assert text(finding).startswith(f"error[W002]: `{out}` cannot be written: No space left on device")
     written(SECOND, out)
     assert holds(out, SECOND)
+
+
+def test_a_name_longer_than_the_file_system_takes_is_refused(tmp_path):
+    finding = refused(FIRST, tmp_path / ("x" * 300))[0]
+    assert finding.startswith("error[W001]: the name of the directory is longer than the file system takes")

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from infragen.decide.model import ImageChoice, Recipe
 from infragen.decide.need import Machine, Need
-from infragen.decide.rule import Miss, candidates, rule
+from infragen.decide.rule import Miss, candidates, rule, rule_of
 from infragen.descriptor.rules import nearest
 from infragen.diagnostics import Diagnostics, declare
 from infragen.facts.model import ImageBuilder, ImageFamily, ImageRepository, ImageSoftware, OperatingSystem
@@ -150,17 +150,26 @@ def _places(need: Need, machine_type: str) -> frozenset[str]:
 
 
 def _zone(ground: Ground, places: frozenset[str]) -> str:
-    """A zone for the builder: one of the fleet's where the type is there, else another of the region, else a guess."""
+    """A zone for the builder: one of the fleet's where the type is there, else another of the region, else a guess.
+
+    Empty where the tables know no zone of the region at all.
+    """
     shared = [zone for zone in ground.zones if zone in places]
     near = sorted(zone for zone in places if zone.startswith(ground.region + "-"))
-    return (shared or near or list(ground.zones))[0]
+    return next(iter(shared or near or ground.zones), "")
 
 
 def _builder(need: Need, ground: Ground, diags: Diagnostics) -> tuple[str, str, str]:
     """Machine type, disk type and zone of the builder."""
     asked = need.workload.image.builder
     if asked:
-        return asked, _disk_type(need, asked), _zone(ground, _places(need, asked))
+        zone = _zone(ground, _places(need, asked))
+        if not zone:
+            message, help = f"no zone of {ground.region} is known to build in", "name one in `place.zones`"
+            at = need.workload.at("image.builder")
+            diags.add(rule_of(builder_place).error(message, at, f"`{asked}` is in none that the tables know", help))
+            diags.raise_if_errors()
+        return asked, _disk_type(need, asked), zone
     narrowed = candidates(bench(need, one) for one in need.catalog.image_builders).by(RULES, ground)
     if not narrowed.kept:
         last = narrowed.nearest

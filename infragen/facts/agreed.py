@@ -8,6 +8,7 @@ that cannot be used is an error at its cell; nothing is guessed.
 import csv
 import difflib
 import math
+import re
 from collections.abc import Collection, Iterable, Iterator
 from datetime import date
 from typing import Literal
@@ -34,6 +35,10 @@ KINDS = ("on_demand", "spot", "cud_1y", "cud_3y", "flex_start_inferred", "dws_un
 Scope = Literal["machine", "per_gpu", "per_chip"]
 
 
+MAX_LINE = 10_000  # characters
+_NUMBER = re.compile(r"-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
 class Row(Struct, frozen=True):
     """A line of the file: its cells by column, and where each stands."""
 
@@ -44,7 +49,7 @@ class Row(Struct, frozen=True):
 def read(name: str, text: str, catalog: Catalog, diags: Diagnostics) -> AgreedPrices:
     """The prices of the file; what is wrong with it is reported."""
     lines = text.splitlines()
-    header = next(csv.reader(lines[:1]), [])
+    header = next(csv.reader([lines[0][:MAX_LINE]] if lines else []), [])
     if not _is_header(name, lines, header, diags):
         return AgreedPrices()
     machines: dict[tuple[str, str, str], Price] = {}
@@ -92,6 +97,10 @@ def _is_header(name: str, lines: list[str], header: list[str], diags: Diagnostic
 
 def _rows(name: str, lines: list[str], header: list[str], diags: Diagnostics) -> Iterator[Row]:
     for number, line in enumerate(lines[1:], start=2):
+        if len(line) > MAX_LINE:
+            span = Span(name, number, 1, 1, line[:100])
+            diags.add(AGREED.error("a row is too long", span, f"{len(line):,} characters", "give each price a row"))
+            continue
         cells = next(csv.reader([line]), [])
         if not any(cell.strip() for cell in cells):
             continue
@@ -112,10 +121,7 @@ def _rows(name: str, lines: list[str], header: list[str], diags: Diagnostics) ->
 
 def _usd(row: Row, diags: Diagnostics) -> float | None:
     text, span = row.cells["usd"], row.spans["usd"]
-    try:
-        usd = float(text)
-    except ValueError:
-        usd = math.nan
+    usd = float(text) if _NUMBER.fullmatch(text) else math.nan
     if math.isfinite(usd) and usd > 0:
         return usd
     if math.isfinite(usd):

@@ -499,7 +499,8 @@ def scaled_to_nothing(resource: View, rule: Rule) -> Iterator[Diagnostic]:
     Example: `min_replicas = 0` with `cpu_utilization` alone.
     """
     policy = resource.first("autoscaling_policy")
-    if policy is None or policy.number("min_replicas") != 0 or policy.value("mode") == "ONLY_SCALE_OUT":
+    is_restrained = policy is not None and policy.has("mode") and policy.value("mode") != "ON"  # off, or out only
+    if policy is None or is_restrained or policy.number("min_replicas") != 0:
         return
     outlives = bool(policy.all("scaling_schedules")) or policy.may_have("scaling_schedules")
     for metric in policy.all("metric"):
