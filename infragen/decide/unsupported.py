@@ -12,7 +12,7 @@ NOT_COMPILED = declare(
     """Refuse what the descriptor's format knows and this version does not compile yet.
 
     Why: a field that is read and ignored is a promise that is broken without a word.
-    Example: `image: {packages: [jq]}` asks for an image to be built; this version boots images that exist.
+    Example: `capacity: {wait_for: 6h}` limits how long a queued request waits; no field of the service does that.
     """,
     source="design decision",
 )
