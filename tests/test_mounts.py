@@ -6,6 +6,7 @@ these tests say so and skip; ``test_scripts.py`` runs the same scripts with tool
 
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,9 @@ def allowed() -> str:
     if missing:
         return f"this machine has no {', '.join(missing)}"
     probe = "truncate -s 8M $0 && d=$(losetup -f --show $0) && losetup -d $d && mount -t tmpfs none /mnt"
-    command = ["unshare", "--mount", "bash", "-ec", probe, "/tmp/infragen-probe.img"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    Path("/tmp/infragen-probe.img").unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as folder:  # one for each worker: they probe at the same time
+        command = ["unshare", "--mount", "bash", "-ec", probe, f"{folder}/probe.img"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else f"no loop devices or mounts for this user: {done.stderr.strip()[:100]}"
 
 
