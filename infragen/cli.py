@@ -105,7 +105,7 @@ def plan(
     if check and out is None:
         raise click.UsageError("--check compares with a directory: add --out DIR")
     catalog, problems = _catalog(prices)
-    texts = emit.load_templates(templates)
+    texts = emit.load_templates(templates, problems)
     if form == "json" and out is None:
         context.exit(FAILED if _print_records(files, overlays, settings, catalog, texts, today, problems) else OK)
     runs: Iterable[Any] = (_compile(file, overlays, settings, catalog, texts, today, problems) for file in files)
@@ -122,7 +122,7 @@ def plan(
         failed = failed or run.diagnostics.has_errors or differs
         if form == "json":
             found = (None, None, None) if run.diagnostics.has_errors else (run.plan, run.stack, run.files)
-            click.echo(json.dumps(record.record(run.name, run.diagnostics, *found), ensure_ascii=False))
+            _print_bytes(json.dumps(record.record(run.name, run.diagnostics, *found), ensure_ascii=False) + "\n")
             continue
         _print_diagnostics(run.diagnostics)
         comparison = _compared(run, before)
@@ -143,7 +143,7 @@ def _print_records(files: tuple[str, ...], *how: Any) -> bool:
     """
     first, others = files[:SHARD], files[SHARD:]
     lines, failed = _records(first, how)
-    click.echo(lines, nl=False)
+    _print_bytes(lines)
     workers = min(os.cpu_count() or 1, len(others) // SHARD)
     if workers < 2 or not hasattr(os, "fork"):
         parts: Iterable[tuple[str, bool]] = [_records(others, how)]
@@ -155,7 +155,7 @@ def _print_records(files: tuple[str, ...], *how: Any) -> bool:
         with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
             parts = list(pool.map(_records, shards, [how] * len(shards)))
     for lines, has_errors in parts:
-        click.echo(lines, nl=False)
+        _print_bytes(lines)
         failed = failed or has_errors
     return failed
 
@@ -213,13 +213,13 @@ def _catalog(prices: str | None) -> "tuple[Catalog, Diagnostics]":
     listed, diags = Catalog(), Diagnostics()
     if prices is None:
         return listed, diags
+    from infragen import inputs
     from infragen.facts import agreed
 
     try:
-        text = Path(prices).read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        diags.add(agreed.AGREED.error(f"`{prices}` cannot be read: {why}", help="name a CSV file"))
+        text = inputs.text(prices, agreed.MAX_BYTES)
+    except (OSError, ValueError) as error:
+        diags.add(agreed.AGREED.error(f"`{prices}` cannot be read: {inputs.why(error)}", help="name a CSV file"))
         return listed, diags
     return Catalog(agreed=agreed.read(prices, text, listed, diags)), diags
 
@@ -263,12 +263,13 @@ def _deliver(run: "Compilation", target: Path, check: bool) -> tuple[Any, ...]:
 
 def _plan_in(target: Path | None) -> str | None:
     """The plan record that was written into the directory last."""
+    from infragen import inputs, write
     from infragen.pipeline import PLAN_FILE
 
     if target is None or not os.path.isfile(target / PLAN_FILE):  # noqa: PTH113 - False where it may not be looked at
         return None
     try:
-        return (target / PLAN_FILE).read_text(encoding="utf-8", errors="replace")
+        return inputs.text(target / PLAN_FILE, write.MAX_BYTES)
     except OSError:
         return ""
 
@@ -311,7 +312,7 @@ def _report(run: "Compilation", changes: tuple[Any, ...] | None, comparison: "Co
 
 
 def _print_page(form: str, reports: "list[Report]") -> None:
-    """All reports as one document, in UTF-8 whatever the terminal speaks."""
+    """All reports as one document."""
     if form == "html":
         from infragen.render import html
 
@@ -320,7 +321,13 @@ def _print_page(form: str, reports: "list[Report]") -> None:
         from infragen.render import markdown
 
         document = markdown.comment(reports)
+    _print_bytes(document)
+
+
+def _print_bytes(document: str) -> None:
+    """What programs read, in UTF-8 whatever the terminal speaks."""
     sys.stdout.buffer.write(document.encode())
+    sys.stdout.buffer.flush()
 
 
 def _print_diagnostics(found: "Iterable[Diagnostic]") -> None:
@@ -403,11 +410,11 @@ def check(context: click.Context, directory: Path, form: str) -> None:
     texts = _terraform_files(directory, diags)
     verify.run(FileSet(texts), diags, Catalog().is_accelerator_machine)
     if form == "json":
-        click.echo(json.dumps({"diagnostics": [record.diagnostic(one) for one in diags]}, ensure_ascii=False))
+        _print_bytes(json.dumps({"diagnostics": [record.diagnostic(one) for one in diags]}, ensure_ascii=False) + "\n")
     elif form == "sarif":
         from infragen.render import sarif
 
-        click.echo(json.dumps(sarif.sarif(diags, CATALOGUE), ensure_ascii=False))
+        _print_bytes(json.dumps(sarif.sarif(diags, CATALOGUE), ensure_ascii=False) + "\n")
     else:
         _print_diagnostics(diags)
         if not len(diags):
@@ -419,18 +426,25 @@ def _terraform_files(directory: Path, diags: "Diagnostics") -> dict[str, str]:
     """The Terraform files of a root module and the Packer files in it and below ``image``, by path; those that are not UTF-8
     text are reported.
     """
-    from infragen.verify import UNREADABLE
+    from infragen import inputs
+    from infragen.verify import MAX_BYTES, UNREADABLE
 
     texts: dict[str, str] = {}
-    for path in sorted((*directory.iterdir(), *directory.glob("image/*.pkr.hcl"))):
-        if not path.name.endswith((".tf", ".tfvars", ".pkr.hcl")) or not path.is_file():
+    try:
+        found = sorted((*directory.iterdir(), *directory.glob("image/*.pkr.hcl")))
+    except OSError as error:
+        diags.add(UNREADABLE.error(f"`{directory}` cannot be read: {inputs.why(error)}", help="change its rights"))
+        return texts
+    for path in found:
+        if not path.name.endswith((".tf", ".tfvars", ".pkr.hcl")) or path.is_dir():  # Terraform passes over these too
             continue
         name = path.relative_to(directory).as_posix()
         try:
-            texts[name] = path.read_bytes().decode()
-        except (OSError, UnicodeDecodeError) as error:
-            diags.add(UNREADABLE.error(f"`{name}` cannot be read: {error}"))
-    if not texts:
+            texts[name] = inputs.text(path, MAX_BYTES)
+        except (OSError, ValueError) as error:
+            help = "save it as UTF-8, change its rights, or move it out of the module: Terraform reads it too"
+            diags.add(UNREADABLE.error(f"`{name}` cannot be read: {inputs.why(error)}", help=help))
+    if not texts and not diags.has_errors:
         diags.add(
             UNREADABLE.error(f"`{directory}` holds no Terraform files", help="name the directory of a root module")
         )
@@ -523,7 +537,3 @@ def _ask(subject: str) -> click.Command:
         callback=answer,
         help=f"{about.help} WORDS keep the rows that hold all of them.",
     )
-
-
-if __name__ == "__main__":
-    main()

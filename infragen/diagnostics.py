@@ -127,13 +127,13 @@ class Diagnostics:
     """The findings of one run: the one thing that travels through all stages and grows."""
 
     def __init__(self) -> None:
-        self._found: list[Diagnostic] = []
+        self._found: dict[Diagnostic, None] = {}  # in the order of their finding, each once
 
     def add(self, *found: Diagnostic) -> None:
         self.extend(found)
 
     def extend(self, found: Iterable[Diagnostic]) -> None:
-        self._found.extend(one for one in found if one not in self._found)
+        self._found.update(dict.fromkeys(found))
 
     @property
     def has_errors(self) -> bool:

@@ -19,6 +19,7 @@ from pathlib import Path
 from jinja2 import DictLoader, Environment, FileSystemBytecodeCache, StrictUndefined, TemplateError
 from jinja2.bccache import Bucket
 
+from infragen import inputs
 from infragen.diagnostics import CompileError, Diagnostic, Diagnostics, Span, declare
 from infragen.fileset import FileSet
 from infragen.fmt import format as format_hcl
@@ -29,6 +30,7 @@ from infragen.lower.model import Stack
 Templates = Mapping[str, str]
 """Name below the templates folder -> text."""
 
+MAX_BYTES = 2**20  # of one template
 SUFFIX = ".j2"
 FOLDERS = ("", "scripts/", "image/", "image/scripts/")  # of the templates
 HCL = (".tf", ".tfvars", ".hcl")
@@ -68,21 +70,27 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")
 
 
-def load_templates(directory: Path | None = None) -> dict[str, str]:
+def load_templates(directory: Path | None = None, diags: Diagnostics | None = None) -> dict[str, str]:
     """The templates that ship with infragen, each replaced by the file of the same name below ``directory``, if there is one.
 
-    Raises FileNotFoundError where ``directory`` is not a folder.
+    One that cannot be read is reported to ``diags``, or raises OSError where there are none. Raises FileNotFoundError where
+    ``directory`` is not a folder.
     """
-    shipped = dict(_shipped())
+    found = dict(_shipped())
     if directory is None:
-        return shipped
+        return found
     if not directory.is_dir():
         raise FileNotFoundError(f"no folder {directory}")
-    own = {
-        path.relative_to(directory).as_posix(): path.read_text(encoding="utf-8")
-        for path in sorted(directory.rglob(f"*{SUFFIX}"))
-    }
-    return shipped | own
+    for path in sorted(directory.rglob(f"*{SUFFIX}")):
+        name = path.relative_to(directory).as_posix()
+        try:
+            found[name] = inputs.text(path, MAX_BYTES)
+        except OSError as error:
+            if diags is None:
+                raise
+            help = "save it as a file of text in UTF-8, or remove it: infragen's own then takes its place"
+            diags.add(FAULTY.error(f"`{path}` cannot be read: {inputs.why(error)}", help=help))
+    return found
 
 
 def template_root() -> Traversable:

@@ -25,7 +25,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from infragen import __version__
+from infragen import __version__, inputs
 from infragen.diagnostics import Diagnostic, Diagnostics, Rule, Span, declare
 from infragen.fileset import FileSet
 
@@ -33,6 +33,7 @@ MANIFEST = ".infragen.json"
 FORMAT = 1  # of the manifest
 _JOURNAL = ".infragen.journal.json"
 _STAGING = ".infragen.staging"
+MAX_BYTES = 16 * 2**20  # of a file that is compared: none that infragen writes is near it
 _SHOWN = 5  # names that a message lists
 _SOURCE = "https://docs.python.org/3/library/os.html"
 
@@ -96,6 +97,16 @@ DAMAGED_MANIFEST = declare(
     Example: a `.infragen.json` with merge conflict markers, or one that a later version wrote.
     """,
     source="infragen's manifest, format 1",
+)
+NOT_PRINTED = declare(
+    "W008",
+    "output-not-printed",
+    """What is asked for is printed whole.
+
+    Why: a record or a report that is cut short may be taken for all there is.
+    Example: `infragen plan w.yaml --format json > plan.json` on a full disk.
+    """,
+    source=_SOURCE,
 )
 
 
@@ -185,9 +196,9 @@ def terraform(directory: Path, files: FileSet) -> tuple[dict[str, str], dict[str
 
 
 def _content(path: Path) -> bytes | None:
-    """The bytes of a file, or None where there is no readable file."""
+    """The bytes of a file, of one that infragen cannot have written no more than tells; None where there is no readable file."""
     try:
-        return path.read_bytes()
+        return inputs.content(path, MAX_BYTES)
     except OSError:
         return None
 

@@ -21,7 +21,7 @@ TODAY = ("--today", "2026-11-21")
 
 def infragen(*arguments: object, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
     """A run of the program in a process of its own, without a terminal and without input."""
-    command = [sys.executable, "-m", "infragen.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "infragen", *map(str, arguments)]
     variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     return subprocess.run(
         command, cwd=cwd, env=variables, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False

@@ -70,6 +70,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def denied(self: Path, mode: str) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
 
+    (tmp_path / "w.yaml").write_bytes(GOOD)
     monkeypatch.setattr(Path, "open", denied)
     [finding] = refused(tmp_path / "w.yaml")
     assert "error[D001]" in finding and "may not be read" in finding

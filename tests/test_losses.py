@@ -106,7 +106,7 @@ def test_w007_stops_the_command_and_writes_nothing(tmp_path):
         (tmp_path / "w.yaml").write_text(
             yaml.safe_dump(merged(POOL, {"storage": [store]}), sort_keys=False), encoding="utf-8"
         )
-        command = [sys.executable, "-m", "infragen.cli", "plan", "w.yaml", "--out", "out", *more]
+        command = [sys.executable, "-m", "infragen", "plan", "w.yaml", "--out", "out", *more]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert plan(SERVER).returncode == 0

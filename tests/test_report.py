@@ -114,7 +114,7 @@ def test_a_page_is_well_formed_and_needs_nothing_else(name):
 
 
 def test_every_run_gives_the_same_bytes():
-    command = [sys.executable, "-m", "infragen.cli", "plan", "examples/01-serve-llama-8b/workload.yaml"]
+    command = [sys.executable, "-m", "infragen", "plan", "examples/01-serve-llama-8b/workload.yaml"]
     for form in ("html", "markdown"):
         runs = {
             subprocess.run(

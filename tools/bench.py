@@ -107,7 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=7)
     runs = parser.parse_args().runs
-    python, infragen = sys.executable, ("-m", "infragen.cli")
+    python, infragen = sys.executable, ("-m", "infragen")
     with tempfile.TemporaryDirectory() as folder:
         many = batch_of(Path(folder), BATCH)
         nothing, bare, cold = median(

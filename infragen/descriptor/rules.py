@@ -60,7 +60,7 @@ def nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | Non
 def unreadable_file(file: str, problem: str, beside: Iterable[str] = ()) -> Says:
     """A file that is named on the command line can be opened.
 
-    Why: nothing can be compiled from a file that is missing, is a directory or may not be read.
+    Why: nothing can be compiled from a file that is missing, is a directory or a device, or may not be read.
     Example: `infragen plan workload.yml` where only `workload.yaml` exists.
     """
     near = nearest(file.rpartition("/")[2], beside)

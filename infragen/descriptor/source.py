@@ -5,6 +5,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from infragen import inputs
 from infragen.descriptor import rules
 from infragen.diagnostics import Diagnostics, Span
 
@@ -49,8 +50,7 @@ def _beside(folder: Path) -> Callable[[str], bytes]:
     """Reads files by paths that are relative to ``folder``."""
 
     def content(name: str) -> bytes:
-        with (folder / name).open("rb") as stream:
-            return stream.read(MAX_BYTES + 1)
+        return inputs.content(folder / name, MAX_BYTES)
 
     return content
 
@@ -58,8 +58,7 @@ def _beside(folder: Path) -> Callable[[str], bytes]:
 def _file(name: str, diags: Diagnostics) -> File:
     path, problem, beside = Path(name), "", []
     try:
-        with path.open("rb") as stream:
-            return File(name, stream.read(MAX_BYTES + 1))
+        return File(name, inputs.content(path, MAX_BYTES))
     except FileNotFoundError:
         problem = "does not exist"
         beside = sorted(other.name for other in path.parent.glob("*.y*ml"))
@@ -69,6 +68,6 @@ def _file(name: str, diags: Diagnostics) -> File:
     except PermissionError:
         problem = "may not be read"
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        problem = f"cannot be read: {error.strerror if isinstance(error, OSError) else error}"
+        problem = f"cannot be read: {inputs.why(error)}"
     diags.add(rules.unreadable_file(Span(name, 1), name, problem, beside))
     return File(name, b"")

@@ -35,6 +35,7 @@ KINDS = ("on_demand", "spot", "cud_1y", "cud_3y", "flex_start_inferred", "dws_un
 Scope = Literal["machine", "per_gpu", "per_chip"]
 
 
+MAX_BYTES = 16 * 2**20  # of the file: a price of everything in every region is a tenth of it
 MAX_LINE = 10_000  # characters
 _NUMBER = re.compile(r"-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 

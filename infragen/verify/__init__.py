@@ -1,6 +1,6 @@
 """Terraform text to findings: syntax, provider schema, references, policies."""
 
-from infragen.verify.reading import UNREADABLE
+from infragen.verify.reading import MAX_BYTES, UNREADABLE
 from infragen.verify.stage import run
 
-__all__ = ["UNREADABLE", "run"]
+__all__ = ["MAX_BYTES", "UNREADABLE", "run"]
