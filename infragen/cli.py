@@ -238,13 +238,16 @@ def _read(file: str, overlays: Iterable[str], settings: Iterable[str]) -> tuple[
 def _deliver(run: "Compilation", target: Path, check: bool) -> tuple[Any, ...]:
     """What changes in the directory; written unless this is a check. Findings join those of the run."""
     from infragen import write
-    from infragen.decide.stage import NOT_LOWERED
+    from infragen.decide.stage import NOT_LOWERED, NOT_LOWERED_HELP
     from infragen.diagnostics import CompileError
     from infragen.verify import losses
 
     if run.files is None:
         run.diagnostics.add(
-            NOT_LOWERED.error("nothing to write: this machine is sized, but no Terraform can be made for it yet")
+            NOT_LOWERED.error(
+                "nothing to write: this machine is sized, but no Terraform can be made for it yet",
+                help=NOT_LOWERED_HELP,
+            )
         )
         return ()
     try:

@@ -115,12 +115,11 @@ def accelerator_bounds(need: Need, machine: Machine) -> Miss | None:
     if asked.accelerators:
         wanted = {name.casefold() for name in asked.accelerators}
         if chip is None or not wanted & {chip.name.casefold(), chip.family.casefold()}:
-            return Miss(f"machine.accelerators is {', '.join(asked.accelerators)}", path="machine.accelerators")
-    if asked.accelerators_per_node and machine.record.accelerators != asked.accelerators_per_node:
-        return Miss(
-            f"{machine.record.accelerators:g} accelerators per VM; {asked.accelerators_per_node} asked",
-            path="machine.accelerators_per_node",
-        )
+            return Miss(f"machine.accelerators is {', '.join(asked.accelerators)}", 2, path="machine.accelerators")
+    wanted_each, each = asked.accelerators_per_node, machine.record.accelerators
+    if wanted_each and each != wanted_each:
+        because, off = f"{each:g} accelerators per VM; {wanted_each} asked", abs(each - wanted_each)
+        return Miss(because, off / (each + wanted_each), path="machine.accelerators_per_node")
     if asked.min_accelerator_memory and (chip is None or chip.memory_gib * GIB < asked.min_accelerator_memory):
         return Miss(
             f"less accelerator memory than the {asked.min_accelerator_memory / GIB:g} GiB asked",
@@ -139,13 +138,13 @@ def host_bounds(need: Need, machine: Machine) -> Miss | None:
     asked = need.workload.machine
     series = [asked.series] if isinstance(asked.series, str) else asked.series
     if series and machine.record.series not in series:
-        return Miss(f"series {machine.record.series}; {', '.join(series)} asked", path="machine.series")
+        return Miss(f"series {machine.record.series}; {', '.join(series)} asked", 2, path="machine.series")
     if asked.min_vcpus and machine.vcpus < asked.min_vcpus:
-        return Miss(f"{machine.vcpus} vCPUs; {asked.min_vcpus} asked", path="machine.min_vcpus")
+        because = f"{machine.vcpus} vCPUs; {asked.min_vcpus:,} asked"
+        return Miss(because, 1 - machine.vcpus / asked.min_vcpus, path="machine.min_vcpus")
     if asked.min_memory and machine.memory_gib * GIB < asked.min_memory:
-        return Miss(
-            f"{machine.memory_gib:g} GiB of memory; {asked.min_memory / GIB:g} GiB asked", path="machine.min_memory"
-        )
+        because = f"{machine.memory_gib:,g} GiB of memory; {asked.min_memory / GIB:,g} GiB asked"
+        return Miss(because, 1 - machine.memory_gib * GIB / asked.min_memory, path="machine.min_memory")
     return None
 
 
@@ -160,9 +159,10 @@ def accelerator_needed(need: Need, machine: Machine) -> Miss | None:
     if need.workload.task in ACCELERATED_TASKS:
         return None if machine.record.has_accelerator else Miss("no accelerator")
     wants = asked.type or asked.accelerators or asked.accelerators_per_node or asked.min_accelerator_memory
-    return (
-        Miss("comes with accelerators that nothing asks for") if machine.record.has_accelerator and not wants else None
-    )
+    if not machine.record.has_accelerator or wants:
+        return None
+    help = f"`accelerators: [{machine.accelerator.family}]` in `machine` asks for them" if machine.accelerator else ""
+    return Miss("comes with accelerators that nothing asks for", help=help)
 
 
 @rule("M014", "whole-accelerators", source="https://docs.cloud.google.com/compute/docs/accelerator-optimized-machines")

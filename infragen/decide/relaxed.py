@@ -1,4 +1,4 @@
-"""When machines would do but none can be had: which part of the descriptor is in the way, and what would be left without it."""
+"""When no machine would do, or none can be had: which part of the descriptor is in the way, and what would be left without it."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -8,9 +8,10 @@ from msgspec.structs import replace
 from infragen.decide import candidates, capacity, place
 from infragen.decide.candidates import Joined
 from infragen.decide.capacity import Offer
+from infragen.decide.fit import Fit
 from infragen.decide.need import Need
 from infragen.decide.rank import Candidate
-from infragen.decide.rule import Removal, rule_of
+from infragen.decide.rule import Narrowed, Removal, rule_of
 from infragen.descriptor.model import Machine as MachineSection
 from infragen.descriptor.model import Workload
 from infragen.diagnostics import Diagnostics
@@ -24,6 +25,57 @@ BOUNDS = (
     "machine",
     "security.kms_key",
 )
+
+MACHINE_BOUNDS = (
+    "type",
+    "count",
+    "topology",
+    "accelerators",
+    "accelerators_per_node",
+    "min_accelerator_memory",
+    "series",
+    "min_vcpus",
+    "min_memory",
+)
+_SHOWN = 3  # machines that would do
+
+
+def explain_fits(need: Need, fits: Narrowed[Fit], diags: Diagnostics) -> None:
+    """One error, from the last rule that fired, when no machine does the work."""
+    last = fits.nearest
+    help = "; ".join(filter(None, (last.miss.help, _what_would_fit(need, is_told=not last.miss.help))))
+    span = need.workload.at(last.miss.path or "machine")
+    name = last.candidate.machine.label
+    pinned = need.workload.machine.type
+    message = f"`{pinned}` cannot do this" if pinned else f"no machine can do this; the nearest is `{name}`"
+    diags.add(last.rule.error(message, span, last.miss.because, help))
+    diags.raise_if_errors()
+
+
+def _what_would_fit(need: Need, *, is_told: bool) -> str:
+    """The fewest bounds on the machine to leave out, and the smallest machines that then do; else, if that is to be told, what
+    is still in the way.
+    """
+    asked = need.workload.machine
+    given = [field for field in MACHINE_BOUNDS if getattr(asked, field)]
+    found = Narrowed[Fit](())
+    for count in range(1, len(given) + 1):
+        for fields in combinations(given, count):
+            section = asked.model_copy(update=dict.fromkeys(fields))
+            free = replace(need, workload=need.workload.model_copy(update={"machine": section}))
+            found = candidates.sized(free)
+            if found.kept:
+                left = " and ".join(f"`machine.{field}`" for field in fields)
+                return f"without {left} these can: {', '.join(_smallest(found.kept))}"
+    if not found.removed or not is_told:
+        return ""
+    last = found.nearest
+    return "; ".join(filter(None, (f"nor can any other machine: {last.miss.because}", last.miss.help)))
+
+
+def _smallest(fits: tuple[Fit, ...]) -> list[str]:
+    ordered = sorted(fits, key=lambda one: (one.nodes * one.machine.record.accelerators, one.nodes, one.machine.label))
+    return list(dict.fromkeys(f"{one.nodes} × `{one.machine.label}`" for one in ordered))[:_SHOWN]
 
 
 def explain(need: Need, joined: Joined, diags: Diagnostics) -> None:

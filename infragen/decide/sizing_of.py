@@ -11,7 +11,6 @@ from itertools import takewhile
 from msgspec.structs import replace
 
 from infragen import units
-from infragen.decide import machine
 from infragen.decide.fit import Fit
 from infragen.decide.model import Reason
 from infragen.decide.need import SERVING_TASKS, TRAINING_TASKS, Machine, Need
@@ -434,15 +433,6 @@ def reasons(need: Need, chosen: Fit) -> tuple[Reason, ...]:
 def unpinned(need: Need) -> Need:
     """The same need without bounds on the machine."""
     return replace(need, workload=need.workload.model_copy(update={"machine": MachineSection()}))
-
-
-def what_would_fit(need: Need) -> str:
-    """The smallest machines that could do it if the descriptor did not bound the machine; empty if none can."""
-    free = unpinned(need)
-    fits = narrow(free, Narrowed(machine.machines(need.catalog)).by(machine.RULES, free)).kept
-    ordered = sorted(fits, key=lambda one: (one.nodes * one.machine.record.accelerators, one.nodes, one.machine.label))
-    names = list(dict.fromkeys(f"{one.nodes} × `{one.machine.label}`" for one in ordered))[:3]
-    return f"these can: {', '.join(names)}" if names else ""
 
 
 def fewer(need: Need, chosen: Fit) -> Reason | None:

@@ -46,6 +46,9 @@ NOT_LOWERED = declare(
     """,
     source="design decision",
 )
+NOT_LOWERED_HELP = (
+    "without `--out` the record is whole; for Terraform bound `machine` to GPUs or to machines without accelerators"
+)
 PLATFORM = declare(
     "N003",
     "platform-gce",
@@ -110,7 +113,8 @@ def run(workload: Workload, catalog: Catalog, today: datetime, diags: Diagnostic
     diags.raise_if_errors()
 
     fits = candidates.sized(need)
-    _explain_empty(need, fits, diags)
+    if not fits.kept:
+        relaxed.explain_fits(need, fits, diags)
     market = candidates.Market(need)
     joined = candidates.join(need, fits, market)
     if not joined.candidates:
@@ -158,20 +162,6 @@ def _check_tight(need: Need, best: Candidate, diags: Diagnostics) -> None:
     diags.add(TIGHT.warning(message, need.workload.at(path), f"{left:.1%} left", help))
 
 
-def _explain_empty(need: Need, fits: Narrowed[Fit], diags: Diagnostics) -> None:
-    """One error, from the last rule that fired, when no machine is left."""
-    if fits.kept:
-        return
-    last = fits.nearest
-    help = "; ".join(filter(None, (last.miss.help, sizing_of.what_would_fit(need))))
-    span = need.workload.at(last.miss.path or "machine")
-    name = last.candidate.machine.label
-    pinned = need.workload.machine.type
-    message = f"`{pinned}` cannot do this" if pinned else f"no machine can do this; the nearest is `{name}`"
-    diags.add(last.rule.error(message, span, last.miss.because, help))
-    diags.raise_if_errors()
-
-
 def _not_to_be_had(fits: tuple[Fit, ...], joined: candidates.Joined) -> tuple[Removal[Fit], ...]:
     """Machines that would do and can be had nowhere, or in no way, with the rule that was last in the way."""
     found: list[Removal[Fit]] = []
@@ -201,7 +191,9 @@ def _plan(need: Need, ranked: list[Candidate], fits: Narrowed[Fit], known: advic
     if not is_lowered:
         diags.add(
             NOT_LOWERED.warning(
-                f"`{label}` is sized and priced; Terraform for it cannot be written yet", workload.at("machine")
+                f"`{label}` is sized and priced; Terraform for it cannot be written yet",
+                workload.at("machine"),
+                help=NOT_LOWERED_HELP,
             )
         )
     diags.raise_if_errors()

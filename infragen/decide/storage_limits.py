@@ -79,7 +79,7 @@ def rate_attainable(store: Store, service: StorageService) -> Miss | None:
     wanted = store.wanted_mib_s
     if service.is_object:
         if wanted > max(read, write) + ENOUGH or store.read_mib_s > read + ENOUGH:
-            return Miss(f"{wanted:,.0f} MiB/s needed; {store.clients} machines read {read:,.0f} from objects", 0.5)
+            return Miss(f"{wanted:,.0f} MiB/s needed; {store.clients:,} machines read {read:,.0f} from objects", 0.5)
         if service.max_read_mib_s and wanted > service.max_read_mib_s:
             return Miss(f"{wanted:,.0f} MiB/s needed; a bucket gives {service.max_read_mib_s:,.0f}", 0.5)
     elif wanted > read + ENOUGH and wanted > store.write_mib_s:

@@ -8,21 +8,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from infragen import units
-from infragen.decide import sizing_of, storage, store
+from infragen.decide import sizing_of, storage, store, unheld
 from infragen.decide.fit import Fit
 from infragen.decide.model import Alternative, Decision, Reason, Rejection, StorageChoice
 from infragen.decide.need import ACCELERATED_TASKS, Need
 from infragen.decide.pricing import Tariff
 from infragen.decide.rule import Narrowed
 from infragen.decide.store import Store
-from infragen.descriptor.model import Purpose, Storage
+from infragen.descriptor.model import Purpose
 from infragen.diagnostics import Diagnostic, Diagnostics
 from infragen.facts.model import DiskLimit, StorageService
 
 OFTEN = frozenset({"hourly", "daily"})  # how often content is replaced that running machines have to see anew
-VALUES = frozenset(
-    {"capacity", "throughput", "iops", "protocol", "reserved_range"}
-)  # fields whose nearest valid value is named
 BAKED_GIB = 10.0  # of weights that an image of an autoscaled fleet may hold, T032; a design decision
 FOLLOWERS: tuple[Purpose, ...] = ("checkpoints", "home")  # that may lie on the data set's file system, T029
 
@@ -49,7 +46,9 @@ def decide(
     diags.extend(_elsewhere(need, fleet))
     diags.raise_if_errors()
     found = {purpose: storage.narrow(need, one) for purpose, one in wanted.items()}
-    diags.extend(_impossible(need, wanted[purpose], one) for purpose, one in found.items() if not one.kept)
+    diags.extend(
+        unheld.explain(need, wanted[purpose], one, is_told=is_told) for purpose, one in found.items() if not one.kept
+    )
     if diags.has_errors:
         return ()
     followers = _followers(need, wanted, found)
@@ -156,38 +155,6 @@ def _elsewhere(need: Need, fleet: Fleet) -> list[Diagnostic]:
     ]
 
 
-def _impossible(need: Need, wanted: Store, narrowed: Narrowed[StorageService]) -> Diagnostic:
-    """Why no service can hold it, what would make the nearest one do, and which others do."""
-    last, pin = narrowed.nearest, wanted.pin
-    path = last.miss.path if wanted.pinned and getattr(wanted.pinned, last.miss.path or "purpose") else "service"
-    index = next((i for i, entry in enumerate(need.workload.storage) if entry.purpose == wanted.purpose), None)
-    helps = [last.miss.help]
-    if pin:
-        services = need.catalog.storage_services.values()
-        tiers = dict.fromkeys(_tier(one) for one in services if one.service == pin.service and one.tier != "dynamic")
-        if last.rule.id == "T001" and path == "tier":
-            helps = [f"its tiers are {', '.join(f'`{tier}`' for tier in tiers)}"]
-        if last.rule.id == "T015" and last.miss.path != "reserved_range":
-            able = dict.fromkeys(
-                _tier(one) for one in services if one.service == pin.service and _has(one, pin, last.miss.path)
-            )
-            helps += [f"set `tier` to {' or '.join(f'`{tier}`' for tier in able)}"] if able else []
-        is_answered = bool(last.miss.help) and (last.miss.path in VALUES or last.rule.id in ("T001", "T002"))
-        free = storage.narrow(need, replace(wanted, pinned=None))
-        other = storage.rank(wanted, free.kept)[0] if free.kept else None
-        if other and not is_answered and not any(f"`{other.service}`" in text for text in helps):
-            is_tier = other.service == pin.service
-            if not is_tier or other.tier != last.candidate.tier:
-                helps.append(
-                    f"`{'tier' if is_tier else 'service'}: {_tier(other) if is_tier else other.service}` would do"
-                )
-    what = f"no storage service can hold the {wanted.purpose}; the nearest is {last.candidate.title}"
-    if pin:
-        what = f"{last.candidate.title} cannot hold the {wanted.purpose}"
-    place = "data" if index is None else f"storage.{index}.{path}"
-    return last.rule.error(what, need.workload.at(place), last.miss.because, "; ".join(filter(None, helps)))
-
-
 class Followers(Struct, frozen=True):
     """Purposes that lie on the data set's file system, and that file system for all of them."""
 
@@ -288,16 +255,6 @@ def _content(wanted: Store) -> str:
     """What lies on it and who uses it; the size only where it is known."""
     size = f"{wanted.content_gib:,.0f} GiB for " if wanted.content_gib else "for "
     return f"{size}{wanted.clients:,} VM{'s' if wanted.clients > 1 else ''}"
-
-
-def _has(service: StorageService, pin: Storage, field: str) -> bool:
-    """Whether a tier has the setting, and takes what is asked of it."""
-    return field in service.settings and (field != "protocol" or pin.protocol in service.protocols)
-
-
-def _tier(service: StorageService) -> str:
-    """The tier as the descriptor spells it."""
-    return service.tier.lower().replace("_", "-")
 
 
 def _rejections(wanted: Store, narrowed: Narrowed[StorageService]) -> tuple[Rejection, ...]:

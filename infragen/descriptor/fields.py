@@ -247,13 +247,16 @@ def time_without_offset(name: str, text: str) -> Says:
 
 
 @objection("D032", "wrong-length", FORMAT)
-def wrong_length(name: str) -> Says:
-    """A list of candidates has at least one entry.
+def wrong_length(name: str, *, is_list: bool) -> Says:
+    """A list of candidates has at least one entry, and a name at least one character.
 
-    Why: nothing can be chosen from an empty list; leaving the key out means that everything is allowed.
-    Example: `regions: []`.
+    Why: nothing can be chosen from an empty list, and nothing goes by an empty name; leaving the key out means that
+    everything is allowed.
+    Example: `regions: []`; `type: ""`, which a template often makes of a variable that is not set.
     """
-    return Says(f"{name} is empty", "no entries", "add an entry, or leave the key out")
+    if is_list:
+        return Says(f"{name} is empty", "no entries", "add an entry, or leave the key out")
+    return Says(f"{name} is empty", "no text", "write a text, or leave the key out")
 
 
 @objection("D033", "wrong-value", FORMAT)
@@ -263,7 +266,7 @@ def wrong_value(name: str, wanted: str) -> Says:
     Why: what cannot be held cannot be obeyed.
     Example: a text of a kind that no other rule describes.
     """
-    return Says(f"{name} has an invalid value", f"wanted {wanted}")
+    return Says(f"{name} has an invalid value", f"wanted {wanted}", f"write {wanted}, or leave it out")
 
 
 def section_name(section: str) -> str:

@@ -98,8 +98,8 @@ def _diagnostic(mistake: _Mistake, root: tree.Mapping) -> Diagnostic:  # noqa: P
         case "string_pattern_mismatch" | "string_too_long":
             form = fields.FORMS.get(schema.get("pattern", ""), Form("another form", "..."))
             return fields.wrong_form(span, name, text, form, schema.get("maxLength"))
-        case "too_short":
-            return fields.wrong_length(span, name)
+        case "too_short" | "string_too_short":
+            return fields.wrong_length(span, name, is_list=mistake.type == "too_short")
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal" | "finite_number":
             return fields.out_of_range(span, name, text, _bounds(schema), _in_range(node, schema))
         case type if type.endswith(("_type", "_parsing", "from_float")):
@@ -206,7 +206,8 @@ def _retyped(node: tree.Node, schema: Schema, keys: tuple[str, ...]) -> str:  # 
         return "its keys are " + ", ".join(f"`{key}`" for key in keys)
     if "object" in types:
         return "write `KEY: value`, each on a line of its own"
-    return f"write one value: {schema['description']}" if "description" in schema else ""
+    meaning = f": {schema['description']}" if "description" in schema else ", or leave it out"
+    return f"write {_wanted(schema)}{meaning}"
 
 
 def field_item(schema: Schema) -> Schema:

@@ -80,6 +80,7 @@ def _whole(value: object) -> object:
 MOMENT_PATTERN = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 
+Text = Annotated[str, StringConstraints(min_length=1)]
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 ProjectId = Annotated[str, StringConstraints(pattern=r"^[a-z][-a-z0-9]{4,28}[a-z0-9]$")]
 Booking = Annotated[
@@ -124,10 +125,10 @@ class Section(BaseModel):
 class Model(Section):
     """The model: a catalogue name, a Hugging Face config.json, or the numbers themselves."""
 
-    name: str | None = Field(
+    name: Text | None = Field(
         None, description="catalogue name or Hugging Face id", examples=["meta-llama/Llama-3.1-8B-Instruct"]
     )
-    config: str | None = Field(None, description="path of a Hugging Face config.json, relative to the descriptor")
+    config: Text | None = Field(None, description="path of a Hugging Face config.json, relative to the descriptor")
     precision: Precision | None = Field(
         None, description="format of the weights; else the format the model was published in"
     )
@@ -248,26 +249,26 @@ class Data(Section):
 class Machine(Section):
     """The machine, where it is given or bounded."""
 
-    type: str | None = Field(None, description="machine type, for example one that `infragen catalog machines` lists")
+    type: Text | None = Field(None, description="machine type, for example one that `infragen catalog machines` lists")
     count: Count | None = Field(None, description="number of VMs (of slices, with a topology)")
-    fallbacks: list[str] | None = Field(
+    fallbacks: list[Text] | None = Field(
         None,
         description="machine types to take where the first cannot be had, in this order",
         min_length=1,
         max_length=10,
     )
-    accelerators: list[str] | None = Field(
+    accelerators: list[Text] | None = Field(
         None, description="accelerators to choose from; a family name covers all its memory sizes", min_length=1
     )
     accelerators_per_node: Count | None = Field(None, description="accelerators in one VM")
-    series: list[str] | str | None = Field(None, description="machine series to choose from")
+    series: list[Text] | Text | None = Field(None, description="machine series to choose from")
     min_vcpus: Count | None = Field(None, description="vCPUs of one VM at least")
     min_memory: Bytes | None = Field(None, description="host memory of one VM at least")
     min_accelerator_memory: Bytes | None = Field(None, description="memory of one accelerator at least")
     topology: Annotated[str, StringConstraints(pattern=r"^\d+(x\d+){1,2}$")] | None = Field(
         None, description="topology of a TPU slice, for example `4x4`"
     )
-    boot_disk: str | None = Field(None, description="type of the boot disk")
+    boot_disk: Text | None = Field(None, description="type of the boot disk")
     boot_disk_size: Bytes | None = Field(None, description="size of the boot disk")
 
 
@@ -282,18 +283,18 @@ class Storage(Section):
     mount: Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/-]+$")] | None = Field(
         None, description="where it is mounted; else /mnt/ and its purpose"
     )
-    tier: str | int | None = Field(None, description="tier of the service")
+    tier: Text | int | None = Field(None, description="tier of the service")
     dynamic: bool = Field(False, description="the dynamic tier (managed-lustre)")
     protocol: Literal["nfs-v3", "nfs-v4.1"] | None = Field(None, description="protocol (filestore)")
     update_frequency: Literal["never", "hourly", "daily", "weekly"] | None = Field(
         None, description="how often its content is replaced"
     )
     clients: Count | None = Field(None, description="VMs that mount it at once")
-    zones: list[str] | None = Field(None, description="zones it must be reachable from")
+    zones: list[Text] | None = Field(None, description="zones it must be reachable from")
     access_mode: Literal["read-write-single", "read-only-many", "read-write-many"] | None = Field(
         None, description="how many VMs may attach it, and how (disks)"
     )
-    reserved_range: str | None = Field(None, description="address range it may use (filestore)")
+    reserved_range: Text | None = Field(None, description="address range it may use (filestore)")
     docker_data: bool = Field(False, description="keep the container engine's data there (local-ssd)")
     accept_deprecated: bool = Field(False, description="use a service that its vendor has deprecated")
 
@@ -308,14 +309,14 @@ class Capacity(Section):
         "`/reservationBlocks/BLOCK` and `/reservationSubBlocks/SUB` for a part of it",
         examples=["q1-block"],
     )
-    project: str | None = Field(None, description="project that owns an existing reservation; else the workload's own")
+    project: Text | None = Field(None, description="project that owns an existing reservation; else the workload's own")
     block: Label | None = Field(None, description="block of an existing reservation")
     sub_block: Label | None = Field(None, description="sub-block of that block")
     consume: Literal["specific", "automatic"] | None = Field(
         None, description="the reservation that is named, or any that matches the machine; else specific"
     )
     existing: bool | None = Field(None, description="consume what is booked under that name and create nothing")
-    zone: str | None = Field(None, description="zone of the reservation")
+    zone: Text | None = Field(None, description="zone of the reservation")
     start: Moment | None = Field(None, description="when the window begins, with a zone offset")
     duration: Seconds | None = Field(None, description="length of the window")
     submit: bool = Field(False, description="submit the request: a purchase")
@@ -331,16 +332,16 @@ class Capacity(Section):
     interruptible: bool | None = Field(
         None, description="whether the work survives that its machines are taken away; else told from the task"
     )
-    shared_with: list[str] | None = Field(None, description="projects that may use the reservation too")
+    shared_with: list[Text] | None = Field(None, description="projects that may use the reservation too")
     mode: Literal["resize-request", "bulk"] | None = Field(None, description="how a flexible start is asked for")
 
 
 class Place(Section):
     """Where, and what to optimise for."""
 
-    regions: list[str] | None = Field(None, description="regions to choose from", min_length=1)
-    zones: list[str] | None = Field(None, description="zones to choose from")
-    residency: str | None = Field(
+    regions: list[Text] | None = Field(None, description="regions to choose from", min_length=1)
+    zones: list[Text] | None = Field(None, description="zones to choose from")
+    residency: Text | None = Field(
         None, description="`eu`, `us` or a two-letter country code that the machines must stay in"
     )
     optimise: Literal["cost", "carbon", "balanced"] = Field("cost", description="what to prefer among sufficient plans")
@@ -349,7 +350,7 @@ class Place(Section):
 class BaseImage(Section):
     """An image or image family of a project."""
 
-    project: str | None = Field(None, description="project that holds it; else the workload's own")
+    project: Text | None = Field(None, description="project that holds it; else the workload's own")
     family: Label | None = Field(None, description="image family")
     name: Label | None = Field(None, description="image name")
 
@@ -412,10 +413,10 @@ class Image(Section):
     packages: list[Package] | None = Field(
         None, description="operating system packages to install, `name` or `name=version`"
     )
-    scripts: list[str] | None = Field(None, description="scripts to run while building, relative to the descriptor")
-    python: str | None = Field(None, description="requirements file to install, relative to the descriptor")
+    scripts: list[Text] | None = Field(None, description="scripts to run while building, relative to the descriptor")
+    python: Text | None = Field(None, description="requirements file to install, relative to the descriptor")
     preload: bool = Field(False, description="pull the container of `run` into the image, so that no machine does")
-    builder: str | None = Field(None, description="machine type to build on; else decided, without accelerator")
+    builder: Text | None = Field(None, description="machine type to build on; else decided, without accelerator")
     external_ip: bool = Field(False, description="give the builder an external address")
     revision: Count = Field(
         1, description="raise it to make the image anew from the same recipe, for example on a newer base"
@@ -453,12 +454,12 @@ class Schedule(Section):
     """A time at which a number of machines is there, whatever the signal says."""
 
     name: Label = Field(description="name of the schedule")
-    at: str = Field(
+    at: Text = Field(
         description="when it begins: minute, hour, day, month and weekday, as in crontab", examples=["0 8 * * 1-5"]
     )
     lasts: Seconds = Field(description="how long it holds, at least 5 minutes")
     machines: Count = Field(description="machines at least while it holds")
-    time_zone: str = Field(
+    time_zone: Text = Field(
         "UTC", description="time zone of `at`, a name of the tz database", examples=["Europe/Berlin"]
     )
 
@@ -480,7 +481,7 @@ class Autoscale(Section):
     metric: Annotated[str, StringConstraints(pattern=METRIC)] | None = Field(
         None, description="metric to read: of the group for `queue`, of each machine for `metric`"
     )
-    filter: str | None = Field(None, description="which series of the metric: conditions with `=`, joined by AND")
+    filter: Text | None = Field(None, description="which series of the metric: conditions with `=`, joined by AND")
     scale_in: ScaleIn | None = Field(None, description="how fast it shrinks; else one machine in 10 minutes")
     schedules: list[Schedule] = Field(default_factory=lambda: [], description="times with more machines")
 
@@ -530,13 +531,13 @@ class Network(Section):
     subnetwork: Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")] | None = Field(
         None, description="existing subnetwork"
     )
-    host_project: str | None = Field(None, description="project of a shared VPC")
+    host_project: Text | None = Field(None, description="project of a shared VPC")
 
 
 class Run(Section):
     """The program on the machines."""
 
-    container: str | None = Field(None, description="container image")
+    container: Text | None = Field(None, description="container image")
     command: list[str] | None = Field(None, description="command and arguments")
     env: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str] | None = Field(
         None, description="environment; `secret:NAME` takes a value from Secret Manager"

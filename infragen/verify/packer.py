@@ -75,8 +75,10 @@ def check(file: File) -> Iterator[Diagnostic]:
             continue
         missing = _LABELS.get(block.type, 0) - len(block.labels)
         if missing:
-            message = f"`{block.type}` takes {_LABELS.get(block.type, 0)} labels, and has {len(block.labels)}"
-            yield UNKNOWN_FIELD.error(message, file.span(block.start, block.header_end))
+            wanted = _LABELS.get(block.type, 0)
+            message = f"`{block.type}` takes {wanted} labels, and has {len(block.labels)}"
+            form = " ".join([block.type, *('"..."' for _ in range(wanted)), "{"])
+            yield UNKNOWN_FIELD.error(message, file.span(block.start, block.header_end), help=f"write `{form}`")
             continue
         path = f"source.{block.label[0]}" if block.type == "source" else block.type
         yield from _block(file, block, path)

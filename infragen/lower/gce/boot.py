@@ -55,9 +55,14 @@ def check(context: Context) -> list[Diagnostic]:
     found = []
     for where, text in texts.items():
         if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
-            found.append(NOT_A_PROCESS_TEXT.error(f"{where} holds a character that no process can be given"))
-        elif len(text.encode()) > METADATA_LIMIT_BYTES // 2:
-            found.append(NOT_A_PROCESS_TEXT.error(f"{where} is too long for instance metadata"))
+            message = f"{where} holds a character that no process can be given"
+            found.append(NOT_A_PROCESS_TEXT.error(message, help="remove NUL bytes and halves of characters"))
+        elif (size := len(text.encode())) > METADATA_LIMIT_BYTES // 2:
+            message = f"{where} is too long for instance metadata: {size:,} bytes"
+            help = (
+                f"keep it below {METADATA_LIMIT_BYTES // 2:,} bytes: put the rest into the image, a store or a secret"
+            )
+            found.append(NOT_A_PROCESS_TEXT.error(message, help=help))
     return found
 
 
