@@ -1,5 +1,6 @@
 """What sizing sees of a machine (`Node`), and how it says that a machine will not do (`Shortfall`)."""
 
+import math
 from functools import cached_property
 from typing import Literal
 
@@ -116,8 +117,8 @@ class Shortfall(Struct, frozen=True):
     @property
     def distance(self) -> float:
         """How far off, as a ratio: 1 is almost enough."""
-        low, high = sorted((self.needed, self.available))
-        return high / low if low > 0 else float("inf")
+        low = min(self.needed, self.available)
+        return max(self.needed, self.available) / low if low > 0 else math.inf
 
 
 def context_shortfall(shape: ModelShape, tokens: int, notes: list[str]) -> Shortfall | None:

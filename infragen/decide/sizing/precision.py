@@ -77,7 +77,6 @@ def serving_arithmetic(
 
 def training_arithmetic(accelerator: Accelerator, precision: str | None, facts: SizingFacts) -> Arithmetic | Shortfall:
     """How the chip trains: 16 bits mixed precision, unless another format is asked for. Refuses what is not native."""
-    native = ", ".join(sorted(accelerator.native_formats & TRAINING_FORMATS)) or "no training format"
     if precision is not None and precision not in TRAINING_FORMATS:
         return Shortfall(
             "precision", 1, 0, "training format",
@@ -86,6 +85,7 @@ def training_arithmetic(accelerator: Accelerator, precision: str | None, facts: 
         )  # fmt: skip
     wanted = precision or ("bf16" if is_native(accelerator, "bf16") else "fp16")
     if not is_native(accelerator, wanted):
+        native = ", ".join(sorted(accelerator.native_formats & TRAINING_FORMATS)) or "no training format"
         return Shortfall(
             "precision", 1, 0, "native format",
             f"{accelerator.name} has no native {wanted} arithmetic ({native})",

@@ -4,15 +4,14 @@ Takes the sections of a descriptor, a model and a node. Gives a `TrainNeed`, and
 work per token, batch, efficiency; or the `Shortfall` that rules the chip out.
 """
 
+from functools import lru_cache
+
 from msgspec import Struct
 
+from infragen.decide.sizing.cluster import Attempt, Task, attempt
 from infragen.decide.sizing.facts import OptimizerState, SizingFacts, TrainingBand
 from infragen.decide.sizing.memory import Recompute, Sharding, StateBytes, adapter_parameters, state_bytes
 from infragen.decide.sizing.node import Node, Shortfall, context_shortfall
-from infragen.decide.sizing.parallel import (
-    Task,
-    layer_bytes,
-)
 from infragen.decide.sizing.precision import Arithmetic, expert_bytes, is_native, rest_bytes, training_arithmetic
 from infragen.decide.sizing.shape import ModelShape
 from infragen.descriptor.model import Data, Model, Train
@@ -135,12 +134,10 @@ def prepared(shape: ModelShape, need: TrainNeed, node: Node, facts: SizingFacts)
         frozen_expert_bytes=frozen_experts,
         flops_per_token=flops,
         weight_bytes=min(2.0, arithmetic.stored.bytes_per_weight) if arithmetic.computed != "fp32" else 4.0,
-        attempts=_attempts(need),
+        attempts=_attempts(shape, need.recompute),
         shardings=_shardings(need),
         micro_batch=need.micro_batch,
         is_offloaded=need.is_offloaded,
-        layer_bytes=layer_bytes(shape),
-        logit_words=shape.vocabulary if shape.kind != "diffusion" else 0,
         end_parameters=shape.embedding_parameters / (1 if shape.tied_embeddings else 2),
         overhead=overhead,
         fragmentation=overhead.fragmentation_share,
@@ -199,10 +196,12 @@ def _frozen(shape: ModelShape, need: TrainNeed, arithmetic: Arithmetic, facts: S
     return rest_bytes(shape, stored), expert_bytes(shape, stored)
 
 
-def _attempts(need: TrainNeed) -> tuple[tuple[Recompute, bool], ...]:
-    """(recomputation, loss in chunks) in the order in which they are tried; chunks are the last resort."""
-    recomputes: tuple[Recompute, ...] = (need.recompute,) if need.recompute else ("none", "selective", "full")
-    return (*((one, False) for one in recomputes), (recomputes[-1], True))
+@lru_cache(maxsize=64)
+def _attempts(shape: ModelShape, asked: Recompute | None) -> tuple[Attempt, ...]:
+    """Recomputation in the order in which it is tried; the loss in chunks is the last resort."""
+    recomputes: tuple[Recompute, ...] = (asked,) if asked else ("none", "selective", "full")
+    whole = (attempt(shape, one, is_loss_chunked=False) for one in recomputes)
+    return (*whole, attempt(shape, recomputes[-1], is_loss_chunked=True))
 
 
 def _shardings(need: TrainNeed) -> tuple[Sharding, ...]:

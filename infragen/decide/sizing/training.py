@@ -12,18 +12,11 @@ from msgspec import Struct
 
 from infragen.decide.model import CheckpointPlan, Margin, Memory, Range
 from infragen.decide.sizing.checkpoint import Saving, lost_share, saving
+from infragen.decide.sizing.cluster import Cluster, least_activation_bytes
 from infragen.decide.sizing.facts import SizingFacts
 from infragen.decide.sizing.memory import Recompute, Sharding, overhead_bytes
 from infragen.decide.sizing.node import Node, Shortfall
-from infragen.decide.sizing.parallel import (
-    GOOD_SPEED,
-    Layout,
-    activations_per_token,
-    best_layout,
-    least_activation_bytes,
-    splits,
-    state_parts,
-)
+from infragen.decide.sizing.parallel import GOOD_SPEED, Layout, best_layout
 from infragen.decide.sizing.precision import weight_bytes
 from infragen.decide.sizing.replica import SPANNING_DEVICES
 from infragen.decide.sizing.run import Run, TrainNeed, prepared
@@ -109,17 +102,10 @@ def size_training(
         if hopeless == PATIENCE:
             break
         if found.constraint == "memory" and is_first:
-            if not _can_ever_hold(run):
+            if not Cluster(run.task, node, MAX_VMS).can_hold:  # what cannot be spread is too large
                 break
             is_first = False
     return nearest or _too_many(run)
-
-
-def _can_ever_hold(run: Run) -> bool:
-    """The most VMs that are looked at hold the state and one sequence: what cannot be spread is small enough."""
-    node, task = run.node, run.task
-    every = splits(task, node, MAX_VMS * node.devices)
-    return min(_tightest(run, MAX_VMS, split) for split in every) <= node.usable_bytes * (1 - task.fragmentation)
 
 
 def _too_many(run: Run) -> Shortfall:
@@ -205,16 +191,17 @@ def _on(run: Run, vms: int, *, is_pinned: bool = False) -> TrainingFit | Shortfa
         )  # fmt: skip
     rate = run.peak * run.mfu[1] * run.speedup[1]
     batch = run.batch_tokens
-    layout = best_layout(task, node, vms, batch, rate, is_pinned=is_pinned)
+    cluster = Cluster(task, node, vms, is_pinned=is_pinned)
+    layout = best_layout(cluster, batch, rate)
     if run.most_batch_tokens > batch and (layout is None or _is_starved(layout)):
         larger = run.most_batch_tokens
         if layout is None:
             larger = min(larger, max(batch, float(devices * task.sequence)))
-        found = best_layout(task, node, vms, larger, rate, is_pinned=is_pinned)
+        found = best_layout(cluster, larger, rate) if larger > batch else None
         if found is not None and (layout is None or found.speed > layout.speed * WORTH_A_BATCH):
             batch, layout = larger, found
     if layout is None:
-        return _no_fit(run, vms, is_pinned=is_pinned)
+        return _no_fit(run, cluster)
     lonely = None if is_pinned else _network_shortfall(run, vms, layout)
     if lonely is not None:
         return lonely
@@ -294,40 +281,25 @@ def _goodput_of(run: Run, devices: int, saved: Saving) -> Range:
     return Range(low * left, expected * left, high * left)
 
 
-def _no_fit(run: Run, vms: int, *, is_pinned: bool) -> Shortfall:
+def _no_fit(run: Run, cluster: Cluster) -> Shortfall:
     """Why no layout fits: memory of the tightest one, or too many accelerators for the batch."""
-    task, node = run.task, run.node
-    devices = vms * node.devices
-    every = splits(task, node, devices, is_pinned=is_pinned)
-    widest, pipeline, context = max(every, key=lambda split: split[0] * split[1] * split[2])
-    if devices // (widest * pipeline * context) > run.most_batch_tokens / task.sequence:
-        most = run.most_batch_tokens / task.sequence * widest * pipeline * context
+    task, node, devices = run.task, run.node, cluster.devices
+    widest, sequences = max(map(math.prod, cluster.splits())), run.most_batch_tokens / task.sequence
+    if devices // widest > sequences:
+        most = sequences * widest
         return Shortfall(
             "batch", devices, most, "accelerators",
             f"a step of {run.most_batch_tokens:,.0f} tokens in sequences of {task.sequence:,} keeps at most {most:,.0f} "
             f"accelerators busy, not {devices:,}",
             "raise `train.global_batch_tokens`, shorten the sequences, or use fewer, faster accelerators",
         )  # fmt: skip
-    usable = node.usable_bytes * (1 - task.fragmentation)
-    tightest = min(_tightest(run, vms, split) for split in every)
+    tightest, usable = cluster.tightest, cluster.usable
     return Shortfall(
         "memory", tightest / GIB, usable / GIB, "GiB",
         f"{(tightest - usable) / GIB:.1f} GiB short per accelerator on {devices} × {node.accelerator.name}: the training "
         f"state and one sequence of {task.sequence:,} tokens take {tightest / GIB:.1f} GiB, usable are {usable / GIB:.1f}",
         "use more accelerators or ones with more memory, `method: lora` or `qlora`, or shorter sequences",
     )  # fmt: skip
-
-
-def _tightest(run: Run, vms: int, split: tuple[int, int, int]) -> float:
-    """Least bytes per device of a split."""
-    task, (tensor, pipeline, context) = run.task, split
-    shards = vms * run.node.devices // (tensor * pipeline)
-    # full sharding gathers whole layers, so that sharding less may take less
-    fixed = min(state_parts(task, run.node, tensor, pipeline, shards, one).total for one in task.shardings)
-    tokens = task.sequence / context * (task.micro_batch or 1)
-    layers = math.ceil(task.shape.layers / pipeline) * pipeline
-    each = activations_per_token(task, tensor, layers, task.attempts[-1][0], is_loss_chunked=True)
-    return fixed + each * tokens
 
 
 def _described(
