@@ -54,14 +54,18 @@ def test_the_predictions_are_not_biased(calibrate: ModuleType) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "least"),
-    [("fits", 0.95), ("fewest", 0.95), ("hours", 0.6), ("tokens_per_second", 0.75), ("checkpoint_gb", 1.0)],
+    [("fits", 0.95), ("fewest", 0.95), ("hours", 0.6), ("tokens_per_second", 0.8), ("checkpoint_gb", 1.0)],
 )
 def test_plans_agree_with_published_claims(calibrate: ModuleType, kind: str, least: float) -> None:
     """The claims were written down before the engine was asked; many hours are a report's \"about a month\"."""
     some = [one for one in calibrate.claims(CATALOG) if one.kind == kind]
     wrong = [f"{one.label}: published {one.published}, planned {one.planned}" for one in some if not one.agrees]
     assert len(wrong) <= (1 - least) * len(some), wrong
-    assert all(one.predicted.high <= 2.5001 * one.predicted.low for one in some if one.kind == "hours")
+    assert all(
+        one.predicted.high <= 2.5001 * one.predicted.low
+        for one in some
+        if one.predicted and (one.kind == "hours" or one.number == 3)
+    )
 
 
 def test_published_energy_and_emissions_lie_in_the_predicted_range(calibrate: ModuleType) -> None:

@@ -34,7 +34,7 @@ resource "google_compute_region_backend_service" "main" {
   backend {
     group                 = google_compute_region_instance_group_manager.main.instance_group
     balancing_mode        = "RATE"
-    max_rate_per_instance = 0.724
+    max_rate_per_instance = 0.806
     capacity_scaler       = 1
   }
 

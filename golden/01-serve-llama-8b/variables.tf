@@ -32,7 +32,7 @@ variable "project_id" {
   }
 }
 
-# K001: machines 6.31 USD an hour, 0.0708 kg CO2e an hour: first of 3 regions with the machine
+# K001: machines 6.31 USD an hour, 0.0676 kg CO2e an hour: first of 3 regions with the machine
 # K006: europe-west4 is marked low-carbon: 83% carbon-free by the hour, 208.81 g CO2e a kWh, 2024
 variable "region" {
   description = "Region of everything that is regional."

@@ -91,7 +91,7 @@ class ServingBand(Struct, frozen=True):
     compute_low: float
     compute_expected: float
     compute_high: float
-    moe_factor: float  # of both, where a step runs experts
+    moe_factor: float  # of both, where a step runs narrow experts
     host_ms_low: float  # per decode step outside the kernels
     host_ms_expected: float
     host_ms_high: float
@@ -107,6 +107,8 @@ class RuntimeOverhead(Struct, frozen=True):
     runtime_gib: float
     collective_gib: float  # more than one accelerator
     fragmentation_share: float  # of usable memory, in training
+    serving_gib: float  # inside the share of memory that a serving engine takes
+    serving_collective_gib: float
 
 
 class OptimizerState(Struct, frozen=True):

@@ -83,8 +83,13 @@ def serving_activation_bytes(shape: ModelShape, step_tokens: float = SERVING_STE
 
 
 def overhead_bytes(overhead: RuntimeOverhead, devices: int) -> float:
-    """Runtime, kernels and graphs; with more than one device the buffers of the collective library."""
+    """Runtime, kernels and graphs of training; with more than one device the buffers of the collective library."""
     return float((overhead.runtime_gib + (overhead.collective_gib if devices > 1 else 0.0)) * GIB)
+
+
+def serving_overhead_bytes(overhead: RuntimeOverhead, devices: int) -> float:
+    """Runtime and kernels inside an engine's share of memory; with more than one device the buffers of collectives."""
+    return float((overhead.serving_gib + (overhead.serving_collective_gib if devices > 1 else 0.0)) * GIB)
 
 
 def block_activation_bytes(

@@ -13,8 +13,8 @@ from infragen.decide.sizing.facts import SizingFacts
 from infragen.decide.sizing.memory import (
     Parts,
     kv_bytes,
-    overhead_bytes,
     serving_activation_bytes,
+    serving_overhead_bytes,
     stage_share,
 )
 from infragen.decide.sizing.node import Node
@@ -32,6 +32,7 @@ class ServingLayout(Struct, frozen=True):
 
     tensor: int
     pipeline: int
+    groups: int  # of devices that attend for requests of their own; 1: all devices share each request
     vms: int  # that one replica spans
     per_vm: float  # replicas in one VM
     fixed: Parts  # bytes per device without cache
@@ -48,7 +49,7 @@ class ServingLayout(Struct, frozen=True):
     @property
     def memory_batch(self) -> int:
         """Typical requests that the cache holds at once."""
-        return int(min(1e9, self.room / self.kv_request)) if self.kv_request > 0 else 1_000_000
+        return int(min(1e9, self.room / self.kv_request)) * self.groups if self.kv_request > 0 else 1_000_000
 
 
 @lru_cache(maxsize=256)
@@ -85,6 +86,15 @@ def _degrees(
             yield widest, devices // widest, vms
 
 
+def _groups(shape: ModelShape, tensor: int, pipeline: int) -> tuple[int, ...]:
+    """Into how many groups the devices may fall for attention: mixtures also run with each device for itself.
+
+    The experts stay spread over all devices; attention and its cache are then not split (DeepSeek-V3, arXiv 2412.19437
+    section 3.4; "attention data parallelism" of serving engines).
+    """
+    return (1, tensor) if shape.expert_parameters and tensor > 1 and pipeline == 1 else (1,)
+
+
 def layouts(
     shape: ModelShape,
     need: ServeNeed,
@@ -113,38 +123,42 @@ def layouts(
         is_hopeless = weights / devices > budget
         if is_hopeless and hopeless is not None and hopeless.tensor * hopeless.pipeline >= devices:
             continue
-        layout = ServingLayout(
-            tensor=tensor,
-            pipeline=pipeline,
-            vms=vms,
-            per_vm=node.devices // devices if vms == 1 else 1 / vms,
-            fixed=Parts(
-                weights=weights / tensor * stage_share(shape.layers, pipeline),
-                activations=activations,
-                overhead=overhead_bytes(overhead, devices),
-            ),
-            kv_request=kv_bytes(shape, traffic.request_tokens, value_bytes, tensor, pipeline),
-            kv_longest=kv_bytes(shape, traffic.context_tokens, value_bytes, tensor, pipeline),
-            budget=budget,
-            replica=Replica(
-                shape=shape,
-                node=node,
+        for groups in _groups(shape, tensor, pipeline):
+            attending = tensor // groups  # devices that share the attention of a request
+            layout = ServingLayout(
                 tensor=tensor,
                 pipeline=pipeline,
+                groups=groups,
                 vms=vms,
-                rest_bytes=rest,
-                expert_bytes=experts,
-                kv_read_bytes=tensor * kv_bytes(shape, mean_tokens, value_bytes, tensor),
-                arithmetic=arithmetic,
-                input_tokens=traffic.input_tokens,
-                output_tokens=traffic.output_tokens,
-                band=band,
-            ),
-        )
-        if is_hopeless:
-            hopeless = layout
-            continue
-        is_offered = True
-        yield layout
+                per_vm=node.devices // devices if vms == 1 else 1 / vms,
+                fixed=Parts(
+                    weights=(rest / attending + experts / tensor) * stage_share(shape.layers, pipeline),
+                    activations=activations,
+                    overhead=serving_overhead_bytes(overhead, devices),
+                ),
+                kv_request=kv_bytes(shape, traffic.request_tokens, value_bytes, attending, pipeline),
+                kv_longest=kv_bytes(shape, traffic.context_tokens, value_bytes, attending, pipeline),
+                budget=budget,
+                replica=Replica(
+                    shape=shape,
+                    node=node,
+                    tensor=tensor,
+                    pipeline=pipeline,
+                    groups=groups,
+                    vms=vms,
+                    rest_bytes=rest * groups,
+                    expert_bytes=experts,
+                    kv_read_bytes=attending * kv_bytes(shape, mean_tokens, value_bytes, attending),
+                    arithmetic=arithmetic,
+                    input_tokens=traffic.input_tokens,
+                    output_tokens=traffic.output_tokens,
+                    band=band,
+                ),
+            )
+            if is_hopeless:
+                hopeless = layout
+                break
+            is_offered = True
+            yield layout
     if hopeless is not None and not is_offered:
         yield hopeless  # so that the refusal says by how much

@@ -5,17 +5,21 @@ architecture. Steady state of continuous batching: a batch of B requests occupie
 ``output_tokens`` decode steps, so that requests per second = B / (B·t_prefill + output_tokens·t_decode(B)).
 """
 
+import math
 from typing import Literal
 
 from msgspec import Struct
 
 from infragen.decide.sizing.facts import ServingBand, SizingFacts
 from infragen.decide.sizing.node import Node
-from infragen.decide.sizing.precision import DEQUANTISATION_COST, Arithmetic
+from infragen.decide.sizing.precision import DEQUANTISATION_COST, SIXTEEN_BITS, Arithmetic, peak_flops
 from infragen.decide.sizing.shape import ModelShape
 
 Level = Literal["low", "expected", "high"]  # of efficiency
 ALLREDUCES_PER_LAYER = 2
+GROUPED_SHARE = 0.8  # of the rates that is left where groups of devices wait for the busiest: see docs/calibration.md
+NARROW_EXPERT = 2048  # inner width up to which a routed expert is narrow
+ROUTING_POWER = 1 / 3  # by which what routing costs falls with the width of an expert: see docs/calibration.md
 PIPELINE_HOP_S = 50e-6  # latency of one hand-over between VMs
 
 
@@ -27,13 +31,14 @@ class Replica(Struct, frozen=True):
     tensor: int
     pipeline: int
     vms: int
-    rest_bytes: float  # read at every step
+    rest_bytes: float  # read at every step, once by each group
     expert_bytes: float  # read as far as the batch visits them
     kv_read_bytes: float  # of one mean-length request, replication over devices included
     arithmetic: Arithmetic
     input_tokens: int
     output_tokens: int
     band: ServingBand
+    groups: int = 1  # of devices that attend for requests of their own
 
 
 class Speed(Struct, frozen=True):
@@ -44,7 +49,7 @@ class Speed(Struct, frozen=True):
     fixed_read_s: float  # weights that every step reads
     expert_read_s: float  # all routed experts
     routed_share: float  # of the experts that one token visits
-    kv_read_s: float  # cache of one request
+    attend_s: float  # attention of one request: its cache is read, or its arithmetic done, whichever takes longer
     compute_s: float  # arithmetic of one token
     step_s: float  # latency of communication and host per step
     transfer_s: float  # communication per token
@@ -60,7 +65,7 @@ class Speed(Struct, frozen=True):
         )
         # matrix products read the weights while they compute; attention reads the cache after them
         products = max(self.fixed_read_s + experts, self.compute_s * stage)
-        return products + self.kv_read_s * stage + self.step_s + self.transfer_s * stage
+        return products + self.attend_s * stage + self.step_s + self.transfer_s * stage
 
     def tpot_s(self, batch: float) -> float:
         """Time per output token in steady state, prefills of other requests included."""
@@ -109,8 +114,13 @@ def efficiency(replica: Replica, level: Level) -> Speed:
 def speed(replica: Replica, of_bandwidth: float, of_peak: float, host_ms: float, allreduce_us: float) -> Speed:
     """The roofline at given shares of bandwidth and peak, host time per step and latency of an all-reduce."""
     shape, node, tensor = replica.shape, replica.node, replica.tensor
+    attention_share = of_peak
     if shape.is_moe:
-        of_bandwidth, of_peak = of_bandwidth * replica.band.moe_factor, of_peak * replica.band.moe_factor
+        routing = _routing_share(replica)
+        of_bandwidth, of_peak = of_bandwidth * routing, of_peak * routing
+    if replica.groups > 1:
+        of_bandwidth, of_peak = of_bandwidth * GROUPED_SHARE, of_peak * GROUPED_SHARE
+        attention_share *= GROUPED_SHARE
     bandwidth = node.bandwidth * of_bandwidth * tensor  # a step passes all stages one after the other
     peak, notes = replica.arithmetic.peak_flops, []
     if peak is None:
@@ -119,12 +129,23 @@ def speed(replica: Replica, of_bandwidth: float, of_peak: float, host_ms: float,
         )
     unpacking = DEQUANTISATION_COST if replica.arithmetic.is_dequantised else 1.0
     rate = None if peak is None else peak * node.share * of_peak * unpacking * tensor
-    per_token = 2.0 * shape.active_parameters
-    prompt_flops = per_token * replica.input_tokens + shape.attention_flops(replica.input_tokens)
+    # a prompt passes the layers alone; the output head works on its last token, and on every token of a decode step
+    per_token = 2.0 * max(0.0, shape.active_parameters - shape.embedding_parameters)
+    head = 2.0 * shape.vocabulary * shape.hidden_size if shape.is_generative else 0.0
+    prompt_flops = per_token * replica.input_tokens
+    attending = _attention_peak(replica) * node.share * attention_share * tensor
+    attention_s = shape.attention_flops(replica.input_tokens) / attending if attending else 0.0
     transfer = _transfer_s(replica)
-    prompt = (prompt_flops / rate if rate else 0.0) + transfer * replica.input_tokens
+    routed = 2.0 * shape.expert_parameters * shape.experts_per_token / shape.experts if shape.experts else 0.0
+    prompt_s = (prompt_flops / rate if rate else 0.0) + attention_s
+    # one group alone attends to a prompt, with what it has of the rates
+    shared = prompt_s - (routed * replica.input_tokens / rate if rate else 0.0)
+    prompt = prompt_s + shared * (replica.groups - 1) + transfer * replica.input_tokens
     # a prompt reads the weights at least once, whatever its length
-    prompt = max(prompt, (replica.rest_bytes + replica.expert_bytes) / bandwidth)
+    read = replica.rest_bytes - replica.groups * _looked_up_bytes(replica)
+    prompt = max(prompt, (read + replica.expert_bytes) / bandwidth)
+    mean_tokens = replica.input_tokens + replica.output_tokens / 2
+    query_s = shape.query_flops(mean_tokens) / attending if attending else 0.0
     hops = (replica.vms - 1) * PIPELINE_HOP_S + (replica.pipeline - 1) * PIPELINE_HOP_S
     latency = host_ms / 1000 + hops
     if tensor > 1:
@@ -134,12 +155,12 @@ def speed(replica: Replica, of_bandwidth: float, of_peak: float, host_ms: float,
     return Speed(
         prefill_s=prompt + latency,
         # prompts arrive together: the weights are read once for several of them, so arithmetic alone counts
-        prefill_cost_s=((prompt_flops / rate if rate else 0.0) + transfer * replica.input_tokens) / replica.pipeline,
-        fixed_read_s=replica.rest_bytes / bandwidth,
+        prefill_cost_s=(prompt_s + transfer * replica.input_tokens) / replica.pipeline,
+        fixed_read_s=read / bandwidth,
         expert_read_s=replica.expert_bytes / bandwidth,
         routed_share=min(1.0, shape.experts_per_token / shape.experts if shape.experts else 0.125),
-        kv_read_s=replica.kv_read_bytes / bandwidth,
-        compute_s=per_token / rate if rate else 0.0,
+        attend_s=max(replica.kv_read_bytes / bandwidth, query_s),
+        compute_s=(per_token + head) / rate if rate else 0.0,
         step_s=latency,
         transfer_s=transfer,
         pipeline=replica.pipeline,
@@ -148,12 +169,39 @@ def speed(replica: Replica, of_bandwidth: float, of_peak: float, host_ms: float,
     )
 
 
+def _routing_share(replica: Replica) -> float:
+    """What is left of the rates where a step runs experts: narrow ones keep kernels less busy than wide ones."""
+    width = replica.shape.expert_width or NARROW_EXPERT
+    return 1.0 - (1.0 - replica.band.moe_factor) * min(1.0, math.pow(NARROW_EXPERT / width, ROUTING_POWER))
+
+
+def _attention_peak(replica: Replica) -> float:
+    """Peak of what attention is computed in: 8 bits where the model is computed in 8 or fewer, else 16; 0: not known."""
+    chip, computed = replica.node.accelerator, replica.arithmetic.computed
+    if computed in ("fp8", "fp4"):
+        return peak_flops(chip, "fp8") or replica.arithmetic.peak_flops or 0.0
+    return peak_flops(chip, "bf16") or peak_flops(chip, "fp16") or replica.arithmetic.peak_flops or 0.0
+
+
+def _looked_up_bytes(replica: Replica) -> float:
+    """Bytes of the input embedding, of which a step reads only the rows of its tokens; none where the head shares it."""
+    shape, stored = replica.shape, replica.arithmetic.stored
+    if shape.tied_embeddings or not shape.is_generative:
+        return 0.0
+    each = stored.bytes_per_weight if stored.quantised_part == "all" else SIXTEEN_BITS
+    return min(shape.embedding_parameters, shape.dense_parameters) / 2 * each
+
+
 def _transfer_s(replica: Replica) -> float:
     """Time to move one token's activations through all all-reduces of a tensor-parallel group, and between stages."""
     shape, node, tensor = replica.shape, replica.node, replica.tensor
     hidden_bytes = 2.0 * shape.hidden_size
     moved = 0.0
-    if tensor > 1 and node.link_bytes_s:
+    if replica.groups > 1 and node.link_bytes_s:
+        # each token goes to the devices that hold its experts, and its results come back; all links carry at once
+        visited = tensor * (1.0 - (1.0 - 1.0 / tensor) ** shape.experts_per_token) * (tensor - 1) / tensor
+        moved = shape.layers * 2.0 * visited * hidden_bytes / node.link_bytes_s / tensor
+    elif tensor > 1 and node.link_bytes_s:
         moved = ALLREDUCES_PER_LAYER * shape.layers * 2.0 * (tensor - 1) / tensor * hidden_bytes / node.link_bytes_s
     between = node.network_bytes_s if replica.vms > 1 else node.link_bytes_s
     if replica.pipeline > 1 and between:

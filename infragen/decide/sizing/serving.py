@@ -25,8 +25,10 @@ from infragen.units import GIB
 __all__ = ["MAX_SEQUENCES", "ServeNeed", "ServingFit", "size_serving"]
 
 UTILISATION = 0.85  # of a replica's capacity at the peak rate: room for bursts
+GROUPING_GAIN = 1.1  # that attention in groups must bring to be worth what the engine must be told for it
 MOE_SPREAD = 1.2  # how far engines lie apart on experts, each way: see docs/calibration.md
-WIDEST = 2.5  # highest over lowest figure that a range is widened to
+GUESS_SPREAD = 1.15  # more, where the shape had to be guessed
+WIDEST = 2.5  # highest over lowest figure of a range
 MAX_SEQUENCES = 1024  # that an engine schedules at once; vLLM's default on large accelerators
 
 
@@ -102,8 +104,10 @@ class _Sufficient(Struct, frozen=True):
     def rank(self) -> tuple[float, ...]:
         """Sort key: fewest VMs, then most tokens per second (to a percent), then the least splitting."""
         rate = self.busy * self.expected.requests_per_second(self.batch) * self.tokens
+        if self.layout.groups > 1:
+            rate /= GROUPING_GAIN
         share = -round(math.log(rate) * 50) if rate > 0 else 0
-        return (self.vms, share, self.layout.pipeline, self.layout.tensor)
+        return (self.vms, share, self.layout.pipeline, self.layout.tensor, self.layout.groups)
 
 
 def _no_layout(shape: ModelShape, node: Node) -> Shortfall:
@@ -150,10 +154,8 @@ def _fit(
     tokens = None if is_image else rate.scaled(found.tokens)
     ttft = None if is_image else Range(*(band.ttft_s(at_rate) * 1000 for band in reversed(bands)))
     tpot = Range(*(band.tpot_s(at_rate) * 1000 for band in reversed(bands))) if shape.is_generative else None
-    if shape.is_estimated:
-        tokens, ttft, tpot = (_widened(one) for one in (tokens, ttft, tpot))
-    if shape.is_moe:
-        tokens, ttft, tpot = (_widened(one, MOE_SPREAD) for one in (tokens, ttft, tpot))
+    spread = (GUESS_SPREAD if shape.is_estimated else 1.0) * (MOE_SPREAD if shape.is_moe else 1.0)
+    tokens, ttft, tpot = (_widened(one, spread) for one in (tokens, ttft, tpot))
     capacity = replicas * expected.requests_per_second(allowed)
     margins = tuple(_margins(need, traffic, layout, memory, ttft, tpot, capacity))
     return ServingFit(
@@ -183,6 +185,7 @@ def _fit(
             *traffic.assumptions,
             *expected.assumptions,
             *_shared(need, found),
+            *_grouped(layout),
         ),
     )
 
@@ -191,6 +194,15 @@ def _shared(need: ServeNeed, found: _Sufficient) -> Iterator[str]:
     """That copies asked for share VMs, where they do."""
     if (need.replicas_min or 1) > found.vms and found.layout.vms == 1:
         yield f"{found.replicas} copies of the model share {found.vms} VM{'s' if found.vms > 1 else ''} and fail with it"
+
+
+def _grouped(layout: ServingLayout) -> Iterator[str]:
+    """That attention is not split like the experts, where it is not."""
+    if layout.groups > 1:
+        yield (
+            f"each of {layout.groups} accelerators attends for requests of its own, the experts are spread over all "
+            f"(with vLLM `--data-parallel-size {layout.groups} --enable-expert-parallel`)"
+        )
 
 
 def _memory_shortfall(traffic: Traffic, node: Node, layout: ServingLayout) -> Shortfall:
@@ -208,7 +220,7 @@ def _memory_shortfall(traffic: Traffic, node: Node, layout: ServingLayout) -> Sh
 
 def _allowed_batch(need: ServeNeed, traffic: Traffic, layout: ServingLayout, expected: Speed) -> int | Shortfall:
     """The largest batch that memory, the scheduler and the latency limits allow; latencies are the expected ones."""
-    most = max(1, min(MAX_SEQUENCES, layout.memory_batch))
+    most = max(1, min(MAX_SEQUENCES * layout.groups, layout.memory_batch))
     limits = [
         (constraint, limit, of)
         for constraint, limit, of in (("ttft", need.ttft_ms, expected.ttft_s), ("tpot", need.tpot_ms, expected.tpot_s))
@@ -295,12 +307,12 @@ def _batch_hours(need: ServeNeed, rate: Range) -> Range | None:
     return Range(*(need.requests / (3600 * one) for one in (rate.high, rate.expected, rate.low)))
 
 
-def _widened(range: Range | None, factor: float = 1.15) -> Range | None:
-    """A range from a model whose shape had to be guessed, or whose kernels differ between engines."""
+def _widened(range: Range | None, factor: float = 1.0) -> Range | None:
+    """A range from a model whose shape had to be guessed, or whose kernels differ between engines; never above `WIDEST`."""
     if range is None:
         return None
-    factor = max(1.0, min(factor, math.sqrt(WIDEST * range.low / range.high)))
-    return Range(range.low / factor, range.expected, range.high * factor)
+    factor = min(factor, math.sqrt(WIDEST * range.low / range.high) * (1 - 1e-9))
+    return Range(min(range.expected, range.low / factor), range.expected, max(range.expected, range.high * factor))
 
 
 def _margins(

@@ -39,6 +39,7 @@ class AttentionLayers(Struct, frozen=True):
     window_tokens: int | None = None  # the cache stops growing here
     shards: int = 1  # ways that tensor parallelism can split the cache; beyond it, it is replicated
     values_per_sequence: float = 0.0  # state of linear attention, and what a decoder keeps of its encoder
+    flops_per_token: float = 0.0  # of one query over one cached token, per layer
 
     def values(self, tokens: float) -> float:
         """Cached values of one sequence of that many tokens."""
@@ -67,6 +68,7 @@ class ModelShape(Struct, frozen=True, cache_hash=True):  # a key of what is reme
     active_width: int  # feed-forward width that one token passes through: of an expert layer, the experts it visits
     experts: int
     experts_per_token: int
+    expert_width: int  # inner width of one routed expert
     max_context_tokens: int | None
     is_context_fixed: bool  # learned positions: a longer context is impossible, not merely untrained
     tied_embeddings: bool
@@ -97,6 +99,13 @@ class ModelShape(Struct, frozen=True, cache_hash=True):  # a key of what is reme
     def kv_values(self, tokens: float) -> float:
         """Cached values of one sequence, all layers, before any sharding."""
         return sum(group.values(tokens) for group in self.attention)
+
+    def query_flops(self, tokens: float) -> float:
+        """FLOPs of attention that one new token adds to a sequence of that many."""
+        return sum(
+            group.layers * min(tokens, group.window_tokens or tokens) * group.flops_per_token
+            for group in self.attention
+        )
 
     def attention_flops(self, tokens: float) -> float:
         """Forward FLOPs of causal attention over one sequence, beyond the matrix products with weights."""
@@ -231,6 +240,7 @@ def _assembled(
         ),
         experts=dims.experts,
         experts_per_token=dims.experts_per_token,
+        expert_width=dims.expert_intermediate_size,
         max_context_tokens=None,
         is_context_fixed=family.has_positions,
         tied_embeddings=dims.tied_embeddings,
@@ -253,25 +263,27 @@ def attention_layers(
     if kind in ("encoder", "diffusion"):
         # nothing is cached; the group still states the layers, for the FLOPs of attention
         return (AttentionLayers(dims.layers, 0.0),)
-    if dims.kv_lora_rank:
-        return (AttentionLayers(dims.layers, dims.kv_lora_rank + dims.rope_head_dim),)
+    if dims.kv_lora_rank:  # decoding compares and sums the latent vectors themselves, for every head
+        latent = 2.0 * dims.attention_heads * (2 * dims.kv_lora_rank + dims.rope_head_dim)
+        return (AttentionLayers(dims.layers, dims.kv_lora_rank + dims.rope_head_dim, flops_per_token=latent),)
+    query = 4.0 * dims.attention_heads * dims.head_dim
     values = 2.0 * dims.kv_heads * dims.head_dim
     if kind == "encoder-decoder":
         crossed = family.encoder_positions * values
-        return (AttentionLayers(dims.layers, values, None, dims.kv_heads, crossed),)
+        return (AttentionLayers(dims.layers, values, None, dims.kv_heads, crossed, query),)
     if family.linear_per_full:
         full = dims.layers // (family.linear_per_full + 1)
         state = dims.attention_heads * dims.head_dim * 128.0  # one 128-wide state row per key channel
         return (
-            AttentionLayers(full, values, None, dims.kv_heads),
+            AttentionLayers(full, values, None, dims.kv_heads, 0.0, query),
             AttentionLayers(dims.layers - full, 0.0, None, dims.attention_heads, state),
         )
     window = window or family.window_tokens
     if window is None:
-        return (AttentionLayers(dims.layers, values, None, dims.kv_heads),)
+        return (AttentionLayers(dims.layers, values, None, dims.kv_heads, 0.0, query),)
     wide = dims.layers // (family.local_per_global + 1) if family.local_per_global else 0
-    local = AttentionLayers(dims.layers - wide, values, window, dims.kv_heads)
-    return (AttentionLayers(wide, values, None, dims.kv_heads), local) if wide else (local,)
+    local = AttentionLayers(dims.layers - wide, values, window, dims.kv_heads, 0.0, query)
+    return (AttentionLayers(wide, values, None, dims.kv_heads, 0.0, query), local) if wide else (local,)
 
 
 def from_numbers(given: Model, facts: SizingFacts) -> ModelShape:
