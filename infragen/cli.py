@@ -31,6 +31,16 @@ OK, FAILED, USAGE = 0, 1, 2
 SHARD = 8  # descriptors that one process takes at a time
 SUBJECTS = ("machines", "accelerators", "models", "regions", "prices", "storage", "images", "rules")
 
+
+class Named(click.Path):
+    """A path, and no empty text: that would be the current directory, and is a variable that is not set."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value):
+            self.fail("the name is empty, like a variable that is not set", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 TODAY = click.option(
     "--today", type=click.DateTime(["%Y-%m-%d"]), hidden=True, help="The date that checks of windows use."
 )
@@ -63,7 +73,7 @@ def main() -> None:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=Named(path_type=Path),
     metavar="DIR",
     help="Write the Terraform into DIR (into DIR/NAME for several files).",
 )
@@ -79,7 +89,7 @@ def main() -> None:
 @SET
 @click.option(
     "--templates",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=Named(path_type=Path, exists=True, file_okay=False),
     metavar="DIR",
     help="Templates that take the place of infragen's own.",
 )
@@ -193,16 +203,18 @@ def _compile(
 ) -> "Compilation":
     """One descriptor through the whole line; a file that cannot be read is a compilation with that diagnostic.
 
-    ``problems``: what is wrong with the table of prices, without which nothing is compiled.
+    ``problems``: what is wrong with the table of prices and the templates; with errors among them nothing is compiled.
     """
     from infragen import pipeline
 
     if problems.has_errors:
         return pipeline.Compilation(problems, Path(file).stem)
     diags, source = _read(file, overlays, settings)
-    if source is None:
-        return pipeline.Compilation(diags, Path(file).stem)
-    return pipeline.compile_workload(source, catalog, templates, (today or datetime.now()).astimezone(UTC))
+    run = pipeline.Compilation(diags, Path(file).stem)
+    if source is not None:
+        run = pipeline.compile_workload(source, catalog, templates, (today or datetime.now()).astimezone(UTC))
+    run.diagnostics.extend(problems)
+    return run
 
 
 def _catalog(prices: str | None) -> "tuple[Catalog, Diagnostics]":
@@ -388,7 +400,7 @@ def explain(
         raise click.UsageError(f"`{id}` is not a rule; `infragen catalog rules` lists them")
     facts, problems = _catalog(prices)
     run = _compile(target, overlays, settings, facts, emit.load_templates(None), today, problems)
-    _print_diagnostics(one for one in run.diagnostics if one.severity.value == "error")
+    _print_diagnostics(one for one in run.diagnostics if one.severity.value != "note")
     if run.plan is None:
         context.exit(FAILED)
     try:
@@ -399,7 +411,7 @@ def explain(
 
 
 @main.command()
-@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR")
+@click.argument("directory", type=Named(path_type=Path, exists=True, file_okay=False), metavar="DIR")
 @click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True)
 @click.pass_context
 def check(context: click.Context, directory: Path, form: str) -> None:
@@ -463,7 +475,7 @@ def schema() -> None:
 
 
 @main.command()
-@click.argument("file", type=click.Path(path_type=Path), default="workload.yaml", metavar="[FILE]")
+@click.argument("file", type=Named(path_type=Path), default="workload.yaml", metavar="[FILE]")
 @click.option("--task", default="serve", show_default=True, help="The task to start from.")
 @click.pass_context
 def init(context: click.Context, file: Path, task: str) -> None:

@@ -16,6 +16,8 @@ def content(path: Path | str, limit_bytes: int) -> bytes:
 
     Raises OSError, with a ``strerror`` that completes "cannot be read: ...", and ValueError for a NUL in the name.
     """
+    if path == "":
+        raise OSError(errno.EINVAL, "its name is empty, like a variable that is not set", path)
     mode = Path(path).stat().st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "it is a directory", str(path))

@@ -23,6 +23,10 @@ UNITS: dict[Kind, dict[str, float]] = {
     "duration": {"ms": 0.001, "s": 1, "m": 60, "h": HOUR_S, "d": DAY_S, "w": 7 * DAY_S},
     "rate": {"MiB/s": MIB, "GiB/s": GIB, "TiB/s": TIB, "MB/s": MB, "GB/s": GB, "TB/s": TB},
 }  # fmt: skip
+MOST: dict[Kind, tuple[float, str]] = {
+    "size": (1e6 * PIB, "1000000PiB"), "duration": (36_525 * DAY_S, "36525d"), "rate": (1e6 * TIB, "1000000TiB/s"),
+}  # fmt: skip
+"""The largest of a kind that can be meant: more than any cloud holds, a lifetime, more than any cloud moves."""
 EXAMPLE: dict[Kind, str] = {"size": "40TiB", "duration": "30m", "rate": "2400MiB/s"}
 
 _QUANTITY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z/%µ]*)")
@@ -70,9 +74,11 @@ def parse(value: object, kind: Kind) -> float:
         alike = next((u for u in UNITS[kind] if u.lower() == unit.lower()), None)
         hint = f"did you mean `{match[1]}{alike}`?" if alike else f"use one of {known}"
         raise UnitError("unknown-unit", f"`{unit}` is not a unit of {kind}", hint)
-    if not 0 < number < 1e18:
-        raise UnitError("out-of-range", f"a {kind} is greater than zero", f"write it like `{EXAMPLE[kind]}`")
-    return number * UNITS[kind][unit]
+    quantity = number * UNITS[kind][unit]
+    most, words = MOST[kind]
+    if not 0 < quantity <= most:
+        raise UnitError("out-of-range", f"greater than zero and at most {words}", f"write it like `{EXAMPLE[kind]}`")
+    return quantity
 
 
 def _likely(kind: Kind) -> str:

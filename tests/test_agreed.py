@@ -95,6 +95,23 @@ def test_a_header_that_is_none_is_one_error(text, message):
     assert [(one.code, one.message) for one in found] == [("X003", message)]
 
 
+@pytest.mark.parametrize("rows", ["", "\n", ",,,,,\n"])
+def test_a_table_without_prices_is_told_of(rows):
+    prices, found = read(HEADER + rows)
+    assert [(one.code, one.severity.value, one.message) for one in found] == [
+        ("X003", "warning", "the price table holds no prices")
+    ]
+    assert prices.of_machines == prices.of_services == ()
+
+
+def test_a_table_without_prices_is_told_of_in_text_and_record(tmp_path):
+    table = tmp_path / "prices.csv"
+    table.write_text(HEADER, encoding="utf-8")
+    for command in (["plan"], ["plan", "--format", "json"], ["explain"]):
+        done = CliRunner().invoke(cli.main, [*command, str(EXAMPLE), "--prices", str(table)])
+        assert done.exit_code == 0 and "the price table holds no prices" in done.stdout + done.stderr
+
+
 def test_a_price_that_is_given_twice_is_an_error():
     _, found = read(HEADER + "pd-ssd,europe-west4,,,0.1,\npd-ssd,europe-west4,,,0.2,\n")
     assert [one.message for one in found] == ["`pd-ssd` in europe-west4 has a price already"]

@@ -105,12 +105,16 @@ def test_forms_agree(subject):
         (("prices", "a3-highpgu-8g"), "holds `a3-highpgu-8g`", "`a3-highgpu-8g`"),
         (("storage", "--sort", "prize"), "`prize` is not a column of storage", ""),
         (("rules", "--stage", "sizng"), "has the stage `sizng`", "`sizing`"),
+        (("models", "zzz"), "no row of models holds `zzz`", "`infragen catalog models` lists all "),
+        (("rules", "zzz"), "no row of rules holds `zzz`", "`infragen catalog rules` lists all "),
+        (("machines", "--zone", "zzz"), "has the zone `zzz`", "such as "),
     ],
 )
 def test_what_the_tables_do_not_have_is_an_error_with_what_was_meant(question, message, help):
     done = ask(*question)
     assert (done.exit_code, done.stdout) == (1, "")
     assert "error[Q001]" in done.stderr and message in done.stderr and help in done.stderr
+    assert "= help: " in done.stderr
 
 
 def test_no_row_for_all_of_it_is_an_answer():

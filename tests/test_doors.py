@@ -146,6 +146,26 @@ def test_data_is_utf_8_whatever_the_terminal_speaks(encoding):
     assert text.returncode == 0 and "northamerica-northeast1" in text.stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["plan", ""], 1),
+        (["plan", EXAMPLE, "--env", ""], 1),
+        (["plan", EXAMPLE, "--prices", ""], 1),
+        (["plan", EXAMPLE, "--out", ""], 2),
+        (["plan", EXAMPLE, "--templates", ""], 2),
+        (["explain", "", "machine"], 1),
+        (["check", ""], 2),
+        (["init", ""], 2),
+    ],
+)
+def test_an_empty_name_is_not_the_current_directory(tmp_path, monkeypatch, arguments, code):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, [str(one) for one in arguments])
+    assert done.exit_code == code and "name is empty, like a variable that is not set" in done.stderr, done.stderr
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_pipe_among_the_files_of_the_output_is_in_the_way(tmp_path):
     out = tmp_path / "out"
     arguments = ["plan", str(EXAMPLE), "--out", str(out)]

@@ -127,3 +127,22 @@ def test_small_jobs_take_one_accelerator() -> None:
     run = compiled(TRAIN.format(task="finetune", train="method: lora, tokens: 50e6", machine=""))
     choice = run.plan.machine.choice
     assert choice.nodes * choice.accelerators_per_node == 1
+
+
+UNPRICED = [
+    # a machine and a capacity model, and what is said of the first machine and the first region
+    ("series: [a3-edge, a4x]", "{model: reservation, name: x}", "K005 first by emissions of 2", "K005 first by emissions of 14"),
+    ("type: a3-edgegpu-8g", "{}", "K001 the only sufficient machine", "K005 first by emissions of 14"),
+    ("type: g2-standard-24", "{}", "K001 the only sufficient machine", "K001 first of "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("machine", "capacity", "first", "place"), UNPRICED)
+def test_where_no_price_is_known_what_decided_instead_is_told(
+    machine: str, capacity: str, first: str, place: str
+) -> None:
+    plan = compiled(SERVE.format(model="Llama-3.1-8B", serve=CHAT, machine=machine) + f"capacity: {capacity}\n").plan
+    for decision, words in ((plan.machine, first), (plan.location, place)):
+        said = [f"{one.rule} {one.text.partition(': ')[2]}" for one in decision.because if one.rule.startswith("K0")]
+        assert any(one.startswith(words) for one in said), said
+        assert ("price unknown" in " ".join(one.text for one in decision.because)) == ("g2" not in machine)

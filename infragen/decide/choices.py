@@ -16,7 +16,17 @@ from infragen.decide.model import (
     StorageChoice,
 )
 from infragen.decide.need import Machine, Need
-from infragen.decide.rank import AIMS, RANK_SMALLEST, RANK_TIES, RANKS, TIE_BREAKERS, Candidate, first, is_tied
+from infragen.decide.rank import (
+    AIMS,
+    RANK_SMALLEST,
+    RANK_TIES,
+    RANKS,
+    Candidate,
+    first,
+    is_judged,
+    is_tied,
+    tie_breaker,
+)
 from infragen.decide.rule import Narrowed
 from infragen.facts.model import MachineType
 
@@ -110,11 +120,21 @@ def machine(
     )
 
 
+def _first(best: Candidate, others: Sequence[Candidate], optimise: str, one: str, many: str) -> Reason:
+    """That it came first, and by what where the figure that the aim asks for is not known."""
+    if not others:
+        return Reason(RANKS[optimise].id, f"{best.figures()}: the only {one}")
+    if is_judged(best, optimise):
+        return Reason(RANKS[optimise].id, f"{best.figures()}: first of {len(others) + 1} {many}")
+    peers = [other for other in others if other.is_last_resort == best.is_last_resort]
+    by = f" by {tie_breaker(best, peers)}" if peers else ""
+    return Reason(RANK_TIES.id, f"{best.figures()}: first{by} of {len(others) + 1} {many}")
+
+
 def _ranked(best: Candidate, ranked: list[Candidate], optimise: str) -> list[Reason]:
     """How the winner came first, and past whom that costs less where it did."""
-    sufficient = len({one.fit.machine.label for one in ranked})
-    text = f"{best.figures()}: first of {sufficient} sufficient machine{'s' if sufficient > 1 else ''}"
-    found = [Reason(RANKS[optimise].id, text)]
+    others = best_by(ranked, "machine", best.fit.machine.label)
+    found = [_first(best, others, optimise, "sufficient machine", "sufficient machines")]
     peers = [one for one in ranked if one.usd is not None and one.is_last_resort == best.is_last_resort]
     cheapest = min(peers, key=lambda one: one.usd or 0.0, default=None)
     is_job = best.fit.train_hours is not None
@@ -179,12 +199,8 @@ def location(
     """Where the winner runs, where else the same machines can be had, and what another aim would choose."""
     optimise = need.workload.place.optimise
     same = [one for one in ranked if one.fit.machine == best.fit.machine and one.model == best.model]
-    why = [
-        Reason(
-            RANKS[optimise].id,
-            f"{best.figures()}: first of {len(same)} region{'s' if len(same) > 1 else ''} with the machine",
-        )
-    ]
+    others = [one for one in same if one is not best]
+    why = [_first(best, others, optimise, "region with the machine", "regions with the machine")]
     why += [Reason(emissions.LOW_CARBON.id, emissions.mark(best)), *_tie(best, same, optimise)]
     would = _trade_off(best, ranked, optimise)
     if best.fit.train_hours is not None:
@@ -225,11 +241,11 @@ def _attached_partitions(record: MachineType, stored: Sequence[Decision[StorageC
 def _tie(best: Candidate, same: list[Candidate], optimise: str) -> list[Reason]:
     """What decided between regions that are equally good by the aim."""
     equal = [one for one in same if one is not best and is_tied(one, best, optimise)]
-    if not equal:
+    if not equal or not is_judged(best, optimise):
         return []
     names = ", ".join(sorted(one.site.region.name for one in equal))
-    by = next((word for word, key in TIE_BREAKERS if any(key(one) != key(best) for one in equal)), "name")
-    return [Reason(RANK_TIES.id, f"{names} would be as good: {best.site.region.name} is first by {by}")]
+    text = f"{names} would be as good: {best.site.region.name} is first by {tie_breaker(best, equal)}"
+    return [Reason(RANK_TIES.id, text)]
 
 
 def _trade_off(best: Candidate, ranked: list[Candidate], optimise: str) -> tuple[str, ...]:

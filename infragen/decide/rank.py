@@ -158,10 +158,23 @@ def first(candidates: Sequence[Candidate], optimise: str) -> Candidate:
     return min(candidates, key=_key(candidates, optimise))
 
 
+FIGURES: dict[str, tuple[str, ...]] = {"cost": ("usd",), "carbon": ("kg",), "balanced": ("usd", "kg")}
+"""What an aim compares."""
+
+
+def is_judged(one: Candidate, optimise: str) -> bool:
+    """Whether everything that the aim compares is known of a candidate; of those ranked behind it, it may be, or not."""
+    return all(getattr(one, name) is not None for name in FIGURES[optimise])
+
+
 def is_tied(one: Candidate, other: Candidate, optimise: str) -> bool:
     """Whether the aim alone does not tell two candidates apart."""
-    figures = {"cost": ("usd",), "carbon": ("kg",), "balanced": ("usd", "kg")}[optimise]
-    return all(_same(getattr(one, name), getattr(other, name)) for name in figures)
+    return all(_same(getattr(one, name), getattr(other, name)) for name in FIGURES[optimise])
+
+
+def tie_breaker(best: Candidate, others: Sequence[Candidate]) -> str:
+    """What puts the best before others that are as good by the aim."""
+    return next((word for word, key in TIE_BREAKERS if any(key(one) != key(best) for one in others)), "name")
 
 
 def _same(one: float | None, other: float | None) -> bool:

@@ -4,7 +4,7 @@ The engine (``decide/sizing``) knows formulas and nothing of descriptors' errors
 its answers into fits, removals and reasons.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from itertools import takewhile
 
@@ -199,6 +199,27 @@ SHORTFALLS: dict[Constraint, Rule] = {
 }
 
 
+ABOUT: Mapping[Constraint, tuple[str, ...]] = {
+    "precision": ("model.precision",),
+    "memory": ("model.name", "model.config", "model.parameters"),
+    "ttft": ("serve.ttft_ms",),
+    "tpot": ("serve.tpot_ms",),
+    "concurrency": ("serve.concurrent_requests",),
+    "rate": (
+        "serve.requests_per_second",
+        "serve.requests",
+        "serve.concurrent_requests",
+        "serve.replicas",
+        "machine.count",
+    ),
+    "replicas": ("serve.replicas",),
+    "deadline": ("train.deadline",),
+    "batch": ("train.global_batch_tokens", "train.micro_batch"),
+    "model": ("serve.max_context_tokens", "serve.input_tokens", "train.sequence_length", "model.name"),
+}
+"""The fields of the descriptor that ask for what a constraint is about."""
+
+
 @lru_cache(maxsize=4)
 def sizing_facts(catalog: Catalog) -> SizingFacts:
     """The constants of sizing from this catalogue."""
@@ -284,6 +305,16 @@ def _vms(need: Need, box: Machine) -> int | None:
     return (asked.count or 1) * vms[0] if vms else asked.count
 
 
+def _about(workload: Workload, constraint: Constraint) -> str:
+    """The field that a shortfall is about: the machine if it is given, else the first of those that ask for it."""
+    for path in ("machine.type", *ABOUT.get(constraint, ())):
+        section, _, field = path.partition(".")
+        written: object = getattr(getattr(workload, section), field, None)
+        if written is not None:
+            return path
+    return "task"
+
+
 def narrow(need: Need, allowed: Narrowed[Machine]) -> Narrowed[Fit]:
     """The machines that can do the work, with how they do it; those that cannot, with the constraint they miss."""
     removed = [Removal(Fit(one.candidate, 0), one.rule, one.miss) for one in allowed.removed]
@@ -292,12 +323,8 @@ def narrow(need: Need, allowed: Narrowed[Machine]) -> Narrowed[Fit]:
     for box in allowed.kept:
         found = fit(need, asked, box)
         if isinstance(found, Shortfall):
-            path = "machine.type" if need.workload.machine.type else "task"
-            removed.append(
-                Removal(
-                    Fit(box, 0), SHORTFALLS[found.constraint], Miss(found.message, found.distance, found.help, path)
-                )
-            )
+            miss = Miss(found.message, found.distance, found.help, _about(need.workload, found.constraint))
+            removed.append(Removal(Fit(box, 0), SHORTFALLS[found.constraint], miss))
         else:
             kept.append(found)
     return Narrowed(tuple(kept), tuple(removed))
@@ -342,8 +369,14 @@ def _in_units(box: Machine, vms: int) -> int:
 def _with_room(found: Fit, share: float) -> Fit | Shortfall:
     """The fit, if the host holds its share of the weights while they are loaded, and a group holds the machines."""
     if found.nodes > GROUP_VMS:
+        rate = (found.requests_per_second_per_node or 0.0) * GROUP_VMS
+        most = (
+            f"a group of them carries {units.figure(rate)} requests/s"
+            if rate
+            else f"it takes at most {GROUP_VMS:,} VMs"
+        )
         message = f"{found.nodes:,} VMs; a group holds {GROUP_VMS:,}"
-        return Shortfall("rate", found.nodes, GROUP_VMS, "VMs", message, "ask for less, or split the workload")
+        return Shortfall("rate", found.nodes, GROUP_VMS, "VMs", message, f"{most}: split the workload over several")
     loaded = found.weights_gib * share
     if found.memory:  # weights that are quantised while they are read pass through in parts
         loaded = min(loaded, found.memory.weights * max(1.0, found.machine.record.accelerators))

@@ -159,8 +159,9 @@ def not_a_choice(name: str, text: str, choices: Iterable[Any]) -> Says:
 def out_of_range(name: str, text: str, bounds: str, help: str) -> Says:
     """A number lies between the bounds of its field.
 
-    Why: beyond them lie slips of the keyboard and wrong units, such as a percentage where a fraction is meant.
-    Example: `gpu_memory_utilization: 90`, where 0.9 is meant.
+    Why: beyond its bounds lie slips of the keyboard and wrong units: a percentage where a fraction is meant, more bytes than
+    any cloud holds, more requests than people on earth.
+    Example: `gpu_memory_utilization: 90`, where 0.9 is meant; `size: 1e999PiB`.
     """
     return Says(f"{name} cannot be `{shown(text)}`", f"must be {bounds}", help)
 

@@ -132,6 +132,9 @@ def _document(file: File, diags: Diagnostics, is_overlay: bool) -> tree.Mapping 
         empty = rules.empty_overlay if is_overlay else rules.empty_descriptor
         diags.add(empty(text.span(0), file.name))
         return None
+    if is_overlay and isinstance(root, tree.Mapping) and not root.entries:
+        diags.add(rules.empty_overlay(root.span, file.name))
+        return None
     if not isinstance(root, tree.Mapping):
         kind = "a list" if isinstance(root, tree.Sequence) else "a single value"
         diags.add(rules.not_a_mapping(root.span, file.name, kind))

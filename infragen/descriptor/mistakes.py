@@ -47,7 +47,7 @@ def _located(type: str, loc: tuple[int | str, ...], context: Mapping[str, Any], 
     """Pydantic's location without what was not written: names of union branches, and the key that is missing."""
     node: tree.Node = root
     path: Path = ()
-    for part in loc:
+    for part in loc[:-1] if type == "missing" else loc:  # a key that is written with nothing behind it is missing too
         if isinstance(node, tree.Mapping) and part in node.entries:
             node, path = node.entries[str(part)].node, (*path, part)
         elif isinstance(node, tree.Sequence) and isinstance(part, int):
@@ -90,7 +90,7 @@ def _diagnostic(mistake: _Mistake, root: tree.Mapping) -> Diagnostic:  # noqa: P
         case "not-a-quantity":
             return fields.not_a_quantity(span, name, context["message"], context["help"])
         case "out-of-range":
-            return fields.out_of_range(span, name, text, "greater than zero", context["help"])
+            return fields.out_of_range(span, name, text, context["message"], context["help"])
         case "not-a-time":
             return fields.not_a_time(span, name, context.get("problem", "wanted a date with a time of day"))
         case "no-offset":
@@ -117,7 +117,8 @@ def _wrong_type(span: Span, path: Path, node: tree.Node) -> Diagnostic:
 def _about_key(mistake: _Mistake, key: str, root: tree.Mapping) -> Diagnostic:
     section = _dotted(mistake.path)
     if mistake.type == "missing":
-        return fields.missing_key(tree.where(root, mistake.path), key, section, field_schema((*mistake.path, key)))
+        path = (*mistake.path, key)
+        return fields.missing_key(tree.where(root, path), key, section, field_schema(path))
     node = _node(root, mistake.path)
     span: Span | None = node.entries[key].key if isinstance(node, tree.Mapping) else None
     if mistake.type == "extra_forbidden":

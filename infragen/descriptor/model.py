@@ -91,7 +91,11 @@ Booking = Annotated[
 ]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Tokens = Annotated[int, Field(ge=1, le=100_000_000)]
-Quantity = Annotated[float, Field(gt=0, le=1e18, allow_inf_nan=False)]
+
+Parameters = Annotated[float, Field(gt=0, le=1e15, allow_inf_nan=False)]  # hundreds of times the largest model
+Rate = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]  # a second: everybody on earth, every eight seconds
+Amount = Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)]  # of money, time, weight, or requests at once
+Quantity = Annotated[float, Field(gt=0, le=1e18, allow_inf_nan=False)]  # of all tokens and requests ever
 SUBSCRIPTION = r"^[A-Za-z][-A-Za-z0-9._~+%]{2,254}$"
 DOMAIN = r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$"
 METRIC = r"^[a-z][-a-z0-9.]*\.[a-z]+(/[A-Za-z0-9_.-]+)+$"
@@ -133,8 +137,8 @@ class Model(Section):
         None, description="format of the weights; else the format the model was published in"
     )
     kv_precision: Precision | None = Field(None, description="format of the KV cache; else 16 bits")
-    parameters: Quantity | None = Field(None, description="total parameters, for example `70.6e9`")
-    active_parameters: Quantity | None = Field(None, description="parameters used per token (mixture of experts)")
+    parameters: Parameters | None = Field(None, description="total parameters, for example `70.6e9`")
+    active_parameters: Parameters | None = Field(None, description="parameters used per token (mixture of experts)")
     layers: Count | None = Field(None, description="transformer layers")
     hidden_size: Count | None = Field(None, description="width of the residual stream")
     intermediate_size: Count | None = Field(None, description="width of the feed-forward layer")
@@ -171,14 +175,14 @@ class Serve(Section):
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = Field(
         0.90, description="share of device memory that the serving engine may use"
     )
-    requests_per_second: Quantity | None = Field(None, description="peak rate of requests")
+    requests_per_second: Rate | None = Field(None, description="peak rate of requests")
     concurrent_requests: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(
         None, description="requests in flight at once, instead of a rate"
     )
     requests: Quantity | None = Field(None, description="requests in all (batch-inference)")
     deadline: Seconds | None = Field(None, description="time for all requests (batch-inference)")
-    ttft_ms: Quantity | None = Field(None, description="longest time to the first token, milliseconds")
-    tpot_ms: Quantity | None = Field(None, description="longest time per output token after the first, milliseconds")
+    ttft_ms: Rate | None = Field(None, description="longest time to the first token, milliseconds")
+    tpot_ms: Rate | None = Field(None, description="longest time per output token after the first, milliseconds")
     replicas: Replicas | None = Field(None, description="bounds for the number of replicas")
     expose: Literal["none", "internal", "external"] = Field(
         "internal", description="who can reach it: nobody but the VPC's VMs, the VPC through a load balancer, everybody"
@@ -206,7 +210,7 @@ class Train(Section):
     )
     tokens: Quantity | None = Field(None, description="tokens to train on in all, epochs included, for example `200e9`")
     sequence_length: Tokens | None = Field(None, description="tokens per sequence; else 4096 or the model's own limit")
-    global_batch_tokens: Quantity | None = Field(None, description="tokens per optimizer step over all accelerators")
+    global_batch_tokens: Amount | None = Field(None, description="tokens per optimizer step over all accelerators")
     deadline: Seconds | None = Field(None, description="longest time for the whole run, restarts included")
     checkpoint: Checkpoint | None = Field(None, description="saving and keeping state")
     optimizer: Literal["adamw", "adamw-8bit", "adafactor", "muon"] | None = Field(
@@ -279,7 +283,7 @@ class Storage(Section):
     service: Service | None = Field(None, description="storage service; else decided")
     capacity: Bytes | None = Field(None, description="size; else from what it must hold")
     throughput: BytesPerSecond | None = Field(None, description="aggregate rate it must give")
-    iops: Quantity | None = Field(None, description="operations per second it must give")
+    iops: Rate | None = Field(None, description="operations per second it must give")
     mount: Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/-]+$")] | None = Field(
         None, description="where it is mounted; else /mnt/ and its purpose"
     )
@@ -470,7 +474,7 @@ class Autoscale(Section):
     signal: Literal["cpu-utilization", "gpu-utilization", "load-balancing", "requests", "queue", "metric"] | None = (
         Field(None, description="what is measured: at the machines, at the load balancer, or the length of a queue")
     )
-    target: Quantity | None = Field(
+    target: Amount | None = Field(
         None, description="value per machine to hold: percent, requests per second, or waiting items that one takes on"
     )
     min: Annotated[int, Field(ge=0, le=10_000)] | None = Field(None, description="machines at least")
@@ -570,9 +574,9 @@ class Security(Section):
 class Limits(Section):
     """What the plan may not exceed."""
 
-    usd_per_hour: Quantity | None = Field(None, description="list price of an hour, USD")
-    usd_total: Quantity | None = Field(None, description="list price of the whole job, USD")
-    kg_co2e: Quantity | None = Field(None, description="emissions of the whole job, or of a month of serving, kg")
+    usd_per_hour: Amount | None = Field(None, description="list price of an hour, USD")
+    usd_total: Amount | None = Field(None, description="list price of the whole job, USD")
+    kg_co2e: Amount | None = Field(None, description="emissions of the whole job, or of a month of serving, kg")
 
 
 class Budget(Section):

@@ -223,7 +223,7 @@ def empty_overlay(file: str) -> Says:
     """An `--env` file changes something.
 
     Why: an overlay without content has no effect, and is often a save that failed.
-    Example: `prod.yaml` with comments only.
+    Example: `prod.yaml` with comments only, or with `{}`.
     """
     return Says(f"`{file}` is empty", help=f"leave out `--env {file}`, or fill it")
 

@@ -58,7 +58,7 @@ def _beside(folder: Path) -> Callable[[str], bytes]:
 def _file(name: str, diags: Diagnostics) -> File:
     path, problem, beside = Path(name), "", []
     try:
-        return File(name, inputs.content(path, MAX_BYTES))
+        return File(name, inputs.content(name, MAX_BYTES))
     except FileNotFoundError:
         problem = "does not exist"
         beside = sorted(other.name for other in path.parent.glob("*.y*ml"))

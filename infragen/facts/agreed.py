@@ -73,6 +73,11 @@ def read(name: str, text: str, catalog: Catalog, diags: Diagnostics) -> AgreedPr
                 message = f"`{one.item}` in {one.region} has a price already"
                 diags.add(AGREED.error(message, row.spans["item"], "given twice", "remove one of the two rows"))
                 break
+    if not machines and not services and not diags.has_errors:
+        help = f"give each price a row below `{lines[0][:MAX_LINE]}`, or leave out `--prices`"
+        diags.add(
+            AGREED.warning("the price table holds no prices", Span(name, 1, 1, len(lines[0]), lines[0]), help=help)
+        )
     return AgreedPrices(tuple(machines.values()), tuple(services.values()))
 
 

@@ -115,6 +115,9 @@ class Answer(Struct, frozen=True):
     total: int
 
 
+_LISTED, _EXAMPLES = 40, 3  # names that an error lists, or gives as examples of more
+
+
 def region_of(zone: str) -> str:
     """The region of a zone, or the region itself.
 
@@ -289,7 +292,9 @@ def ask(
         holding = [row for row in rows if _holds(row, word)]
         if not holding:
             names = {row[about.key] for row in rows}
-            diags.add(UNKNOWN_VALUE.error(f"no row of {subject} holds `{word}`", help=_suggestion(word, names)))
+            diags.add(
+                UNKNOWN_VALUE.error(f"no row of {subject} holds `{word}`", help=_suggestion(word, names, subject))
+            )
         kept = [row for row in kept if _holds(row, word)]
     for option, value in filters.items():
         one = about.filters[option]
@@ -297,7 +302,9 @@ def ask(
         known = {name for names in of for name in names.values()}
         if not one.is_flag and value.casefold() not in {name.casefold() for name in known}:
             diags.add(
-                UNKNOWN_VALUE.error(f"no row of {subject} has the {option} `{value}`", help=_suggestion(value, known))
+                UNKNOWN_VALUE.error(
+                    f"no row of {subject} has the {option} `{value}`", help=_suggestion(value, known, subject)
+                )
             )
         passing = {
             id(row)
@@ -307,7 +314,9 @@ def ask(
         kept = [row for row in kept if id(row) in passing]
     columns = tuple(rows[0])
     if sort and sort not in columns:
-        diags.add(UNKNOWN_VALUE.error(f"`{sort}` is not a column of {subject}", help=_suggestion(sort, columns)))
+        diags.add(
+            UNKNOWN_VALUE.error(f"`{sort}` is not a column of {subject}", help=_suggestion(sort, columns, subject))
+        )
     if diags.has_errors:
         raise UnknownValueError(diags)
     if sort:
@@ -343,13 +352,17 @@ def _cut(row: Row, lists: Mapping[str, str]) -> Row:
     }
 
 
-def _suggestion(value: str, known: Iterable[str]) -> str:
+def _suggestion(value: str, known: Iterable[str], subject: str) -> str:
+    """What was probably meant, else what there is: all of it, or how to list it."""
     names = sorted(known)
     close = difflib.get_close_matches(value.casefold(), [name.casefold() for name in names], 3, 0.6)
     meant = [name for name in names if name.casefold() in close]
     if meant:
         return f"did you mean {' or '.join(f'`{name}`' for name in meant[:3])}?"
-    return f"known are {', '.join(names)}" if len(names) <= 40 else ""
+    if len(names) <= _LISTED:
+        return f"known are {', '.join(names)}"
+    some = ", ".join(names[:: len(names) // _EXAMPLES][:_EXAMPLES])
+    return f"`infragen catalog {subject}` lists all {len(names):,}, such as {some}"
 
 
 def _sorted(rows: list[Row], column: str, descending: bool) -> list[Row]:
