@@ -55,13 +55,26 @@ def test_what_limits_and_the_room_on_every_limit_are_told() -> None:
 
 
 def test_what_would_change_the_choice_is_sized() -> None:
-    told = " | ".join(served().plan.machine.would_change)
-    assert "with `model.precision: int8`, 1 instead of 2 × a2-ultragpu-8g do" in told
-    assert "with `serve.requests_per_second: 8`, " in told
-    job = compiled(
-        TRAIN.format(task="finetune", train="method: full, tokens: 10e9, deadline: 2d", machine="accelerators: [h100]")
-    )
-    assert "with `train.method: lora`, " in " | ".join(job.plan.machine.would_change)
+    assert "with `serve.requests_per_second: 8`, " in " | ".join(served().plan.machine.would_change)
+    job = compiled(TRAIN.format(task="finetune", train="tokens: 10e9, deadline: 2d", machine="type: a2-highgpu-8g"))
+    assert "with half the deadline (24 h), " in " | ".join(job.plan.machine.would_change)
+
+
+def test_a_change_is_told_once() -> None:
+    """What is advised was decided anew as a whole; beside it, the same change of this series alone would contradict it."""
+    for plan in (
+        served().plan,
+        compiled(
+            TRAIN.format(
+                task="finetune", train="method: full, tokens: 10e9, deadline: 2d", machine="accelerators: [h100]"
+            )
+        ).plan,
+    ):
+        advised = [f"`{one.change}`" for one in plan.advice]
+        told = (*plan.machine.would_change, *plan.location.would_change)
+        assert advised and told
+        assert not [text for text in told for line in advised if line in text]
+    assert "`model.precision: int8`" in {f"`{one.change}`" for one in served().plan.advice}
 
 
 def test_a_pin_that_wastes_warns_with_the_saving() -> None:

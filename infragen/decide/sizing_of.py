@@ -535,7 +535,7 @@ def variations(need: Need, chosen: Fit) -> Iterator[tuple[str, Change, bool]]:
 
 
 def would_change(need: Need, chosen: Fit, fits: Narrowed[Fit]) -> tuple[str, ...]:
-    """What would alter the choice: the same sizing with one thing different, told where the answer differs."""
+    """What would alter the number of these machines: the same series sized with one thing different, where the answer differs."""
     if chosen.machine.accelerator is None:
         return ()
     family = _family(chosen, fits)
@@ -570,7 +570,7 @@ def _changed(varied: Need, name: str, chosen: Fit, family: list[Machine], *, is_
         instead = f": {least.nodes} × {least.machine.label} would" if least else f": {found.message}"
         return f"with {name} {chosen.machine.label} no longer does{instead}"
     if is_less and least and _size(least) < min(_size(chosen), _size(found)):
-        return f"with {name}, fewer accelerators would do: {least.nodes} × {least.machine.label} instead of {before}"
+        return f"with {name}, fewer accelerators of this series would do: {least.nodes} × {least.machine.label} instead of {before}"
     return f"with {name}, {found.nodes} instead of {before} do" if found.nodes != chosen.nodes else ""
 
 

@@ -5,6 +5,9 @@ candidates only ever shrink; one ranking at the end picks; every removal is on r
 """
 
 from datetime import datetime
+from typing import TypeVar
+
+from msgspec.structs import replace
 
 from infragen import units
 from infragen.decide import (
@@ -26,7 +29,7 @@ from infragen.decide import (
 )
 from infragen.decide.capacity import Offer
 from infragen.decide.fit import Fit
-from infragen.decide.model import Decision, ImageChoice, ObserveChoice, Plan, Program, Reason
+from infragen.decide.model import Advice, Decision, ImageChoice, ObserveChoice, Plan, Program, Reason
 from infragen.decide.need import Need
 from infragen.decide.pricing import UPPER_BOUND
 from infragen.decide.rank import Candidate
@@ -99,6 +102,7 @@ TIGHT = declare(
     """,
     source="design decision",
 )
+T = TypeVar("T")
 TIGHT_SHARE = 0.03  # of usable device memory, M021
 OVERSIZED = 1.25  # times the price of what would do, M020
 
@@ -197,6 +201,7 @@ def _plan(need: Need, ranked: list[Candidate], fits: Narrowed[Fit], known: advic
             )
         )
     diags.raise_if_errors()
+    advised = advice.advise(need, found, known)
     return Plan(
         name=workload.name,
         task=workload.task,
@@ -207,16 +212,19 @@ def _plan(need: Need, ranked: list[Candidate], fits: Narrowed[Fit], known: advic
         kms_key=workload.security.kms_key,
         deletion_protection=workload.security.deletion_protection,
         platform=Decision("gce", (Reason(PLATFORM.id, "managed instance groups of Compute Engine"),)),
-        machine=machine_decision,
+        machine=_told_once(machine_decision, advised),
         storage=found.stored,
         capacity=capacity_decision,
-        location=choices.location(
-            need,
-            best,
-            ranked,
-            joined.sites[label],
-            found.zones,
-            regional=found.group.choice.scope == "regional",
+        location=_told_once(
+            choices.location(
+                need,
+                best,
+                ranked,
+                joined.sites[label],
+                found.zones,
+                regional=found.group.choice.scope == "regional",
+            ),
+            advised,
         ),
         image=found.image,
         group=found.group,
@@ -224,7 +232,7 @@ def _plan(need: Need, ranked: list[Candidate], fits: Narrowed[Fit], known: advic
         serving=found.serving,
         program=_program(workload),
         estimate=estimate.estimate(need, found),
-        advice=advice.advise(need, found, known),
+        advice=advised,
         quotas=quotas.bill(
             need,
             machine_decision.choice,
@@ -242,6 +250,13 @@ def _plan(need: Need, ranked: list[Candidate], fits: Narrowed[Fit], known: advic
         may_lose=tuple(workload.security.may_lose),
         is_lowered=is_lowered,
     )
+
+
+def _told_once(decision: Decision[T], advised: tuple[Advice, ...]) -> Decision[T]:
+    """The decision without what would change it and is advised: the advice decides the whole plan anew, and says more."""
+    lines = [f"`{one.change}`" for one in advised]
+    left = tuple(text for text in decision.would_change if not any(line in text for line in lines))
+    return replace(decision, would_change=left)
 
 
 def _largest(found: outline.Outline) -> int:
