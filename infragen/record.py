@@ -205,6 +205,7 @@ def _estimate(estimate: Estimate) -> dict[str, Any]:
         "usd_per_month": _number(costs.total * HOURS_PER_MONTH if costs.total is not None else None),
         "usd_total": _plain(estimate.usd_total),
         "usd_per_million_tokens": _plain(estimate.usd_per_million_tokens),
+        "tokens_priced": estimate.tokens_priced if estimate.usd_per_million_tokens else None,
         "energy_kwh_per_hour": _plain(estimate.energy_kwh_per_hour),
         "kg_co2e_per_hour": _plain(estimate.kg_co2e_per_hour),
         "kg_co2e_total": _plain(estimate.kg_co2e_total),

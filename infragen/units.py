@@ -6,6 +6,7 @@ in (``memory_gib``, ``nic_gbps``). This module is the only place where a unit is
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
 KIB, MIB, GIB, TIB, PIB = 2**10, 2**20, 2**30, 2**40, 2**50
@@ -29,6 +30,7 @@ MOST: dict[Kind, tuple[float, str]] = {
 """The largest of a kind that can be meant: more than any cloud holds, a lifetime, more than any cloud moves."""
 EXAMPLE: dict[Kind, str] = {"size": "40TiB", "duration": "30m", "rate": "2400MiB/s"}
 
+_DATE = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?")
 _QUANTITY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z/%µ]*)")
 
 
@@ -83,6 +85,26 @@ def parse(value: object, kind: Kind) -> float:
 
 def _likely(kind: Kind) -> str:
     return EXAMPLE[kind].lstrip("0123456789")
+
+
+def earliest(text: str) -> date:
+    """The first day that a date can mean of which the day, or the month too, is not given. Raises ValueError for no date.
+
+    >>> str(earliest("2026")), str(earliest("2026-07")), str(earliest("2026-07-30"))
+    ('2026-01-01', '2026-07-01', '2026-07-30')
+    """
+    if not _DATE.fullmatch(text):
+        raise ValueError(text)
+    return date.fromisoformat(f"{text}-01-01"[:10])
+
+
+def day(text: str) -> str:
+    """A date in words, as far as it is given.
+
+    >>> day("2026-07-30"), day("2026")
+    ('2026-07-30', '2026 (day not given)')
+    """
+    return text if len(text) == 10 or not text else f"{text} (day not given)"
 
 
 def size(number_of_bytes: float) -> str:

@@ -62,6 +62,8 @@ WRONG = [
     ("a3-highgpu-8g,europe-west4,on_demand,,cheap,", "`cheap` is not a price", "2.45"),
     ("a3-highgpu-8g,europe-west4,on_demand,gib,60,", "unknown unit `gib`", "by the hour"),
     ("a3-highgpu-8g,europe-west4,on_demand,,60,yesterday", "`yesterday` is not a date", "2026-11-21"),
+    ("a3-highgpu-8g,europe-west4,on_demand,,60,2026-W47-6", "`2026-W47-6` is not a date", "2026-11-21"),
+    ("a3-highgpu-8g,europe-west4,on_demand,,60,2026-13", "`2026-13` is not a date", "2026-11-21"),
     ("hyperdisk-ml,europe-west4,,,0.1,", "`hyperdisk-ml` is billed in several units", "mib-s-month"),
     ("hyperdisk-ml,europe-west4,,hour,0.1,", "unknown unit `hour` of `hyperdisk-ml`", "gib-month"),
     ("pd-ssd,europe-west4,spot,,0.1,", "unknown kind `spot` of `pd-ssd`", "catalog prices"),

@@ -6,10 +6,13 @@ from functools import cache
 import pytest
 import yaml
 
+from infragen import units
 from infragen.decide import costs
 from infragen.descriptor.source import File, Source
 from infragen.diagnostics import Diagnostics
+from infragen.facts import age
 from infragen.pipeline import Compilation, compile_workload
+from infragen.render import words
 from tests import test_cases
 from tests.examples import CATALOG, EXAMPLES, ROOT, TEMPLATES, TODAY, compiled
 
@@ -152,6 +155,44 @@ def test_a_million_tokens_cost_the_hour_over_the_tokens_of_an_hour():
     plan = run(SERVE).plan
     asked = 2 * 500 * 3600 / 1e6
     assert plan.estimate.usd_per_million_tokens.expected == pytest.approx(plan.estimate.costs.total / asked)
+
+
+@pytest.mark.parametrize(
+    ("model", "serve", "tokens", "each"),
+    [
+        ("Llama-3.1-8B", {"input_tokens": 2000, "output_tokens": 500, "requests_per_second": 2}, "output", 500),
+        ("Llama-3.1-8B", {"input_tokens": 2000, "requests_per_second": 2}, "output", 250),  # as assumed
+        ("BERT-base-uncased", {"input_tokens": 256, "requests_per_second": 200}, "input", 256),
+        ("BERT-base-uncased", {"input_tokens": 256, "output_tokens": 9, "requests_per_second": 200}, "input", 256),
+    ],
+)
+def test_what_is_priced_are_the_tokens_that_are_made_or_read(model, serve, tokens, each):
+    found = run(SERVE, model={"name": model}, serve=serve)
+    estimate, asked = found.plan.estimate, serve["requests_per_second"] * each * 3600 / 1e6
+    assert estimate.usd_per_million_tokens.expected == pytest.approx(estimate.costs.total / asked)
+    assert estimate.tokens_priced == tokens
+    assert any(line.endswith(f" for a million {tokens} tokens") for line in words.bill(estimate))
+
+
+@pytest.mark.parametrize(
+    ("as_of", "said", "days"),
+    [
+        ("2026-07-30", "2026-07-30", 114),
+        ("2026-07", "2026-07 (day not given)", 143),
+        ("2026", "2026 (day not given)", 324),
+    ],
+)
+def test_a_date_without_a_day_is_said_to_be_one_and_counts_from_its_first(as_of, said, days, monkeypatch):
+    assert units.day(as_of) == said
+    monkeypatch.setattr(CATALOG, "tables", {"prices.csv": {"as_of": as_of, "renewed_by": "x"}})
+    (old,) = age.old(CATALOG, TODAY.replace(year=2026, month=11, day=21))
+    assert old.message == f"some tables are old: prices ({days} days)"
+
+
+def test_the_bill_says_that_its_oldest_price_has_no_day():
+    machine = {"type": "a3-megagpu-8g", "count": 1}
+    found = run(SERVE, machine=machine, place={"regions": ["us-west1"]}, capacity={"model": "on-demand"})
+    assert words.cost(found.plan.estimate).endswith(" at list prices of 2026 (day not given)")
 
 
 FREE = {

@@ -24,7 +24,7 @@ from infragen.decide.sizing_of import SHORTFALLS, narrow, shape
 from infragen.descriptor.model import Workload
 from infragen.diagnostics import Diagnostics, declare
 from infragen.facts.model import ModelCard
-from infragen.units import duration
+from infragen.units import day, duration
 
 ADVICE = declare(
     "K007",
@@ -357,7 +357,7 @@ def _commitments(need: Need, chosen: Outline) -> Iterator[Advice]:
         taken = f"{best.fit.nodes} × {machine.label} as {best.model} in {best.site.region.name}"
         yield Advice(
             change=f"a {years}-year commitment for {best.fit.nodes} × {machine.label} in {best.site.region.name}, bought apart",
-            because=f"paid for {years} year{'s' if years > 1 else ''} whether used or not; list price of {price.as_of}",
+            because=f"paid for {years} year{'s' if years > 1 else ''} whether used or not; list price of {day(price.as_of)}",
             takes=taken,
             usd_per_hour=(best.price.usd - price.usd) * best.fit.nodes,
             kg_co2e_per_hour=0.0,

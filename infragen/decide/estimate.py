@@ -4,6 +4,8 @@ from infragen.decide.emissions import assumptions
 from infragen.decide.model import Estimate, Range
 from infragen.decide.need import Need
 from infragen.decide.outline import Outline
+from infragen.decide.sizing.serving import ServeNeed
+from infragen.decide.sizing.traffic import traffic_of
 from infragen.units import HOUR_S
 
 
@@ -26,6 +28,7 @@ def estimate(need: Need, found: Outline) -> Estimate:
         checkpoint=fit.checkpoint,
         usd_total=found.usd_total,
         usd_per_million_tokens=_per_million_tokens(need, found),
+        tokens_priced="input" if need.shape is not None and not need.shape.is_generative else "output",
         energy_kwh_per_hour=fit.energy_kwh_per_hour,
         kg_co2e_per_hour=kg,
         kg_co2e_total=kg_total,
@@ -37,13 +40,17 @@ def estimate(need: Need, found: Outline) -> Estimate:
 
 
 def _per_million_tokens(need: Need, found: Outline) -> Range | None:
-    """USD for a million output tokens at the traffic given (else at the rate that the plan reaches); None where nothing is generated."""
-    serve, hourly = need.workload.serve, found.costs.total
+    """USD for a million tokens at the traffic given (else at the rate that the plan reaches): of those generated, or of those
+    read where nothing is generated. None where there are neither.
+    """
+    workload, shape, hourly = need.workload, need.shape, found.costs.total
     rate = found.candidate.fit.tokens_per_second
-    if serve is None or hourly is None or rate is None:
+    if workload.serve is None or shape is None or hourly is None or rate is None:
         return None
-    if need.workload.task == "serve" and serve.requests_per_second and serve.output_tokens:
-        asked = serve.requests_per_second * serve.output_tokens
+    if workload.task == "serve" and workload.serve.requests_per_second:
+        traffic = traffic_of(shape, ServeNeed.of(workload.serve, workload.model))
+        each = traffic.output_tokens if shape.is_generative else traffic.input_tokens
+        asked = workload.serve.requests_per_second * each
         rate = Range(asked, asked, asked)
     million_s = hourly * 1e6 / HOUR_S
     return Range(million_s / rate.high, million_s / rate.expected, million_s / rate.low)

@@ -1,9 +1,10 @@
 """How old the tables are: what the world changes often is told to be old when it is."""
 
-from datetime import date, datetime
+from datetime import datetime
 
 from infragen.diagnostics import Diagnostic, declare
 from infragen.facts.load import Catalog
+from infragen.units import earliest
 
 OLD_DAYS = 90  # unless the table says otherwise: some sources are published once a year
 OLD = declare(
@@ -20,10 +21,10 @@ OLD = declare(
 
 
 def old(catalog: Catalog, today: datetime) -> tuple[Diagnostic, ...]:
-    """One warning that names the tables, oldest first; none where all are fresh."""
+    """One warning that names the tables, oldest first; none where all are fresh. A date without a day counts from its first."""
     found = []
     for name, table in catalog.tables.items():
-        days = (today.date() - date.fromisoformat(table["as_of"])).days
+        days = (today.date() - earliest(table["as_of"])).days
         if "renewed_by" in table and days > table.get("fresh_days", OLD_DAYS):
             found.append((-days, name.removesuffix(".csv"), table["renewed_by"]))
     if not found:

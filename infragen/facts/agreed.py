@@ -10,7 +10,6 @@ import difflib
 import math
 import re
 from collections.abc import Collection, Iterable, Iterator
-from datetime import date
 from typing import Literal
 
 from msgspec import Struct
@@ -18,6 +17,7 @@ from msgspec import Struct
 from infragen.diagnostics import Diagnostics, Span, declare
 from infragen.facts.load import EVERYWHERE, Catalog
 from infragen.facts.model import AgreedPrices, Price, ServicePrice
+from infragen.units import earliest
 
 AGREED = declare(
     "X003",
@@ -152,9 +152,16 @@ def _region(row: Row, catalog: Catalog, diags: Diagnostics) -> str | None:
 def _is_dated(row: Row, diags: Diagnostics) -> bool:
     text = row.cells.get("as_of", "")
     try:
-        return not text or bool(date.fromisoformat(text))
+        return not text or bool(earliest(text))
     except ValueError:
-        diags.add(AGREED.error(f"`{text}` is not a date", row.spans["as_of"], "", "write it like `2026-11-21`"))
+        diags.add(
+            AGREED.error(
+                f"`{text}` is not a date",
+                row.spans["as_of"],
+                "",
+                "write it like `2026-11-21`, or `2026` where that is all that is known",
+            )
+        )
         return False
 
 

@@ -307,7 +307,8 @@ def _figures(plan: Plan) -> tuple[Figure, ...]:
         month = f"{units.usd(costs.total * units.HOURS_PER_MONTH)} a month"
         said = [month]
         if estimate.usd_per_million_tokens:
-            said.append(f"{words.per_million_tokens(estimate.usd_per_million_tokens)} a million output tokens")
+            price = words.per_million_tokens(estimate.usd_per_million_tokens)
+            said.append(f"{price} a million {estimate.tokens_priced} tokens")
         found.append(Figure("Cost an hour", units.usd(costs.total), tuple(said)))
     if estimate.kg_co2e_total:
         total = estimate.kg_co2e_total
@@ -359,7 +360,7 @@ def _cost(plan: Plan) -> tuple[tuple[CostLine, ...], CostLine, tuple[str, ...]]:
     """The bill line by line, its total, and what has to be said about it."""
     costs, hours = plan.estimate.costs, _hours(plan.estimate)
     lines = [_charge(one, hours) for one in costs.charges]
-    notes = [f"List prices of {costs.as_of}, without taxes and discounts."]
+    notes = [f"List prices of {units.day(costs.as_of)}, without taxes and discounts."]
     if not plan.estimate.train_hours:
         notes.append(f"A month has {units.HOURS_PER_MONTH:g} hours.")
     if any(line.hour is None for line in lines):

@@ -166,7 +166,7 @@ def cost(estimate: Estimate) -> str:
         rest = sum(one.usd_per_hour or 0.0 for one in costs.charges)
         return f"not known: the tables have no price for the machines; the rest {units.usd(rest)} an hour"
     month = "" if estimate.usd_total else f", {units.usd(costs.total * units.HOURS_PER_MONTH)} a month"
-    return f"{units.usd(costs.total)} an hour{month} at list prices of {costs.as_of}"
+    return f"{units.usd(costs.total)} an hour{month} at list prices of {units.day(costs.as_of)}"
 
 
 def bill(estimate: Estimate) -> list[str]:
@@ -178,7 +178,8 @@ def bill(estimate: Estimate) -> list[str]:
     if estimate.usd_total:
         lines.append(estimated(estimate.usd_total, "USD for the job"))
     if estimate.usd_per_million_tokens:
-        lines.append(f"{per_million_tokens(estimate.usd_per_million_tokens)} for a million output tokens")
+        price = per_million_tokens(estimate.usd_per_million_tokens)
+        lines.append(f"{price} for a million {estimate.tokens_priced} tokens")
     return lines + [f"{label}: {'; '.join(names)}" for label, names in reservations(costs) if names]
 
 
