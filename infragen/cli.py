@@ -442,7 +442,7 @@ def _terraform_files(directory: Path, diags: "Diagnostics") -> dict[str, str]:
     text are reported.
     """
     from infragen import inputs
-    from infragen.verify import MAX_BYTES, UNREADABLE
+    from infragen.verify import JSON, MAX_BYTES, READ, UNREADABLE
 
     texts: dict[str, str] = {}
     try:
@@ -451,7 +451,7 @@ def _terraform_files(directory: Path, diags: "Diagnostics") -> dict[str, str]:
         diags.add(UNREADABLE.error(f"`{directory}` cannot be read: {inputs.why(error)}", help="change its rights"))
         return texts
     for path in found:
-        if not path.name.endswith((".tf", ".tfvars", ".pkr.hcl")) or path.is_dir():  # Terraform passes over these too
+        if not path.name.endswith(READ) or path.is_dir():  # Terraform passes over these too
             continue
         name = path.relative_to(directory).as_posix()
         try:
@@ -459,10 +459,9 @@ def _terraform_files(directory: Path, diags: "Diagnostics") -> dict[str, str]:
         except (OSError, ValueError) as error:
             help = "save it as UTF-8, change its rights, or move it out of the module: Terraform reads it too"
             diags.add(UNREADABLE.error(f"`{name}` cannot be read: {inputs.why(error)}", help=help))
-    if not texts and not diags.has_errors:
-        diags.add(
-            UNREADABLE.error(f"`{directory}` holds no Terraform files", help="name the directory of a root module")
-        )
+    if all(name.endswith(JSON) for name in texts) and not diags.has_errors:
+        kind = "no Terraform files but such in JSON" if texts else "no Terraform files"
+        diags.add(UNREADABLE.error(f"`{directory}` holds {kind}", help="name the directory of a root module"))
     return texts
 
 

@@ -207,7 +207,14 @@ def test_check_judges_hand_written_terraform(tmp_path):
     sarif = json.loads(infragen("check", tmp_path, "--format", "sarif").stdout)
     assert sarif["version"] == "2.1.0"
     assert sarif["runs"][0]["results"]
+    (tmp_path / "main.tf").write_text("locals {\n  zone = var.zone\n}\n")
+    (tmp_path / "more.tf.json").write_text('{"variable": {"zone": {}}}')
+    mixed = infragen("check", tmp_path)
+    assert mixed.returncode == 0 and "warning[V051]: `more.tf.json` is not checked" in mixed.stderr
     (tmp_path / "main.tf").unlink()
+    only = infragen("check", tmp_path)
+    assert only.returncode == 1 and "holds no Terraform files but such in JSON" in only.stderr
+    (tmp_path / "more.tf.json").unlink()
     assert infragen("check", tmp_path).returncode == 1
 
 

@@ -80,7 +80,28 @@ def test_each_directory_is_a_module_of_its_own() -> None:
     assert [one.span.file for one in findings({"main.tf": variable, "inner/main.tf": use}) if one.span] == [
         "inner/main.tf"
     ]
-    assert len(findings({"main.tf": use, "more.tf.json": "{}"})) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("more.tf.json", '{"variable": {"zone": {}}}', "warning[V051] more.tf.json:1"),
+        ("prod.auto.tfvars.json", '{"zone": "europe-west4-a"}', "warning[V051] prod.auto.tfvars.json:1"),
+        ("more.tf.json", '{\n  "variable": }', "error[V050] more.tf.json:2"),
+        ("more.tf.json", "", "error[V050] more.tf.json:1"),
+        ("more.tf.json", "[" * 100_000, "error[V050] more.tf.json:1"),
+        ("dashboard.json", "{", None),
+        ("main.tf.json.bak", "{", None),
+    ],
+)
+def test_a_file_in_json_is_told_of_and_spares_the_references(name: str, text: str, found: str | None) -> None:
+    use = "locals {\n  zone = var.zone\n}\n"
+    said = [
+        f"{one.severity}[{one.code}] {one.span.file}:{one.span.line}"
+        for one in findings({"main.tf": use, name: text})
+        if one.span
+    ]
+    assert said == [found or "error[V020] main.tf:2"]
 
 
 def test_an_unreadable_file_silences_its_directory_only() -> None:
