@@ -33,6 +33,7 @@ MANIFEST = ".infragen.json"
 FORMAT = 1  # of the manifest
 _JOURNAL = ".infragen.journal.json"
 _STAGING = ".infragen.staging"
+TERRAFORM = (".tf", ".tfvars", ".tf.json", ".tfvars.json")
 MAX_BYTES = 16 * 2**20  # of a file that is compared: none that infragen writes is near it
 _SHOWN = 5  # names that a message lists
 _SOURCE = "https://docs.python.org/3/library/os.html"
@@ -183,7 +184,7 @@ def terraform(directory: Path, files: FileSet) -> tuple[dict[str, str], dict[str
         found = sorted(directory.glob("*.tf*"))
     except OSError:  # `write` says what is wrong with the directory
         found = []
-    there = {path.name: path for path in found if path.suffix in (".tf", ".tfvars")}
+    there = {path.name: path for path in found if path.name.endswith(TERRAFORM)}
     before = {
         name: text.decode(errors="replace") for name, path in there.items() if (text := _content(path)) is not None
     }

@@ -128,3 +128,72 @@ def test_files_that_people_added_count_on_both_sides(tmp_path: Path):
     before, after = write.terraform(tmp_path, files)
     assert before == {"own.auto.tfvars": 'zone = "us-central1-b"\n'}
     assert after["own.auto.tfvars"] == before["own.auto.tfvars"] and "main.tf" in after
+
+
+def disk(*lines: str) -> str:
+    arguments = {"name": '"d"', "zone": '"us-central1-a"', "type": '"pd-ssd"'}
+    given = {line.partition(" = ")[0] for line in lines}
+    rest = [f"{name} = {value}" for name, value in arguments.items() if name not in given]
+    return 'resource "google_compute_disk" "data" {\n' + "".join(f"  {line}\n" for line in (*lines, *rest)) + "}\n"
+
+
+def variable(name: str, value: str) -> str:
+    return f'variable "{name}" {{\n  default = {value}\n}}\n'
+
+
+def share(gib: int) -> str:
+    return (
+        'resource "google_filestore_instance" "h" {\n  name = "h"\n  tier = "BASIC_SSD"\n  location = "z"\n'
+        f'  dynamic "file_shares" {{\n    for_each = [{gib}]\n    content {{\n      name = "s"\n      capacity_gb = file_shares.value\n    }}\n  }}\n}}\n'
+    )
+
+
+EACH = ("name = each.key", "zone = each.value.zone", "size = each.value.size")
+COMPUTED = {
+    # Terraform before, and after; severity and words of what is said (empty: nothing)
+    "the same function": (disk("size = max(10, 100)"), disk("size = max(10, 100)"), ""),
+    "the larger of two, one of them smaller": (
+        disk("size = max(10, var.size)") + variable("size", "100"), disk("size = max(10, var.size)") + variable("size", "50"), "error shrinks from 100 to 50 GiB"),
+    "a size that is computed another way": (disk("size = 10 * var.tens") + variable("tens", "9"), disk("size = 10 * var.tens") + variable("tens", "5"),
+        "warning `size` depends on `var.tens`, which changes from 9 to 5"),
+    "a size that is now computed": (disk("size = 100"), disk("size = ceil(99.5)"), "warning `size` changes from `100` to `ceil(99.5)`"),
+    "fewer of a count": (disk("count = 3"), disk("count = 1"), "error of its 3 instances 1 stay"),
+    "more of a count": (disk("count = 1"), disk("count = 3"), ""),
+    "a count comes, and with it a second": (disk(), disk("count = 2"), ""),
+    "a count goes": (disk("count = 2"), disk(), "error of its 2 instances 1 stay"),
+    "a count that is computed": (disk("count = length(var.n)") + variable("n", '["a", "b"]'), disk("count = length(var.n)") + variable("n", '["a"]'), "warning `count` depends on `var.n`"),
+    "a set grows": (disk('for_each = toset(["a"])', "name = each.key"), disk('for_each = toset(["a", "b"])', "name = each.key"), ""),
+    "a set shrinks": (disk('for_each = toset(["a", "b"])', "name = each.key"), disk('for_each = toset(["a"])', "name = each.key"), "error its instances `b` go"),
+    "a map grows": (
+        disk('for_each = { a = { zone = "z", size = 9 } }', *EACH), disk('for_each = { a = { zone = "z", size = 9 }, b = { zone = "y", size = 1 } }', *EACH), ""),
+    "a map moves one": (
+        disk('for_each = { a = { zone = "z", size = 9 } }', *EACH), disk('for_each = { a = { zone = "y", size = 9 } }', *EACH), "error `zone` depends on `each.value.zone`"),
+    "a map shrinks one": (
+        disk('for_each = { a = { zone = "z", size = 9 } }', *EACH), disk('for_each = { a = { zone = "z", size = 5 } }', *EACH), "warning `size` depends on `each.value.size`"),
+    "a name within a function": (
+        disk('name = format("%s-d", var.n)') + variable("n", '"a"'), disk('name = format("%s-d", var.n)') + variable("n", '"b"'), "error `name` depends on `var.n`, which changes from 'a' to 'b'"),
+    "a mode within a function": (
+        disk('access_mode = upper("read_only_many")'), disk('access_mode = upper("read_write_single")'), "error no way back"),
+    "blocks that are made stay": (share(4096), share(4096), ""),
+    "blocks that are made change": (share(4096), share(3072), "warning the blocks `file_shares` are made by `dynamic`"),
+    "what is there cannot be read": ('resource "x" {\n', disk(), "warning is not compared as a whole"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_what_is_computed_is_compared_or_told_of(name):
+    before, after, said = COMPUTED[name]
+    found = list(losses.check({"main.tf": before}, {"main.tf": after}, "out", ()))
+    assert len(found) == bool(said), [one.message for one in found]
+    for one in found:
+        severity, _, words = said.partition(" ")
+        assert one.severity.value == severity and words in one.message and one.help, one.message
+
+
+def test_files_in_json_are_told_of(tmp_path):
+    (tmp_path / "own.tf.json").write_text("{}", encoding="utf-8")
+    before, after = write.terraform(tmp_path, {"main.tf": disk()})
+    assert "own.tf.json" in before and "own.tf.json" in after
+    [found] = losses.check(before, after, str(tmp_path), ())
+    assert found.severity.value == "warning" and "it is written in JSON" in found.message
+    assert found.span.file == f"{tmp_path}/own.tf.json"

@@ -5,7 +5,7 @@ definition, as long as everything on the way is literal. What is not is `UNKNOWN
 benefit of the doubt.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -16,6 +16,7 @@ from msgspec import Struct
 from infragen.verify.model import (
     Attribute,
     Block,
+    Call,
     Conditional,
     Expr,
     File,
@@ -128,6 +129,8 @@ class Module:
                 return self._template(parts, hops)
             case Reference(root="var" | "local") if hops:
                 return self._named(expression, hops)
+            case Call(name=name, arguments=arguments) if name in _FUNCTIONS:
+                return _called(name, [self.resolve(argument, hops) for argument in arguments])
             case Conditional(condition=condition, yes=yes, no=no):
                 test = self.resolve(condition, hops)
                 return self.resolve(yes if test else no, hops) if isinstance(test, bool) else UNKNOWN
@@ -173,6 +176,35 @@ class Module:
         if default is None or (isinstance(default.value, Literal) and default.value.value is None):
             return None  # a null default is a place to fill in, not a value to judge
         return default.value
+
+
+_FUNCTIONS: Mapping[str, Callable[..., Value]] = {
+    "concat": lambda *lists: [item for one in lists for item in one],
+    "lower": str.lower,
+    "max": max,
+    "merge": lambda *maps: {key: item for one in maps for key, item in one.items()},
+    "min": min,
+    "tolist": list,
+    "tomap": dict,
+    "toset": lambda items: sorted(set(items)),
+    "upper": str.upper,
+}
+"""Functions whose results are simple, and that stand where resources are counted, named and measured."""
+_OF_SEVERAL = frozenset(
+    {"concat", "max", "merge", "min"}
+)  # of one argument they are given a list to spread, `f(list...)`
+
+
+def _called(name: str, arguments: list[Value]) -> Value:
+    """The result of one of those functions; `UNKNOWN` where an argument is, or is none that it takes."""
+    if UNKNOWN in arguments or (name in _OF_SEVERAL and len(arguments) < 2):
+        return UNKNOWN
+    if any(isinstance(one, list) and UNKNOWN in one for one in arguments):
+        return UNKNOWN
+    try:
+        return _FUNCTIONS[name](*arguments)
+    except (TypeError, ValueError, AttributeError):
+        return UNKNOWN
 
 
 def directory(path: str) -> str:
