@@ -154,6 +154,7 @@ def _machine(choice: MachineChoice) -> dict[str, Any]:
         "expert_parallel": choice.expert_parallel,
         "replicas_per_node": _number(choice.replicas_per_node),
         "topology": choice.topology,
+        "slices": choice.slices,
         "boot_disk": {"type": choice.boot_disk_type, "size_gib": choice.boot_disk_gib},
     }
 

@@ -114,6 +114,32 @@ def test_usable_memory_is_below_the_marketed_figure():
         assert 0.85 * chip.memory_gib < chip.usable_gib <= chip.memory_gib
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("h100", {"H100-80GB", "H100-MEGA-80GB"}),
+        ("NVIDIA H100 80GB HBM3", {"H100-80GB"}),
+        ("nvidia-tesla-a100", {"A100-40GB"}),
+        ("A100 80GB", {"A100-80GB"}),
+        ("RTX PRO 6000", {"RTX-PRO-6000"}),
+        ("v5p", {"TPU-v5p"}),
+        ("v5litepod", {"TPU-v5e"}),
+        ("Google Cloud TPU v6e", {"TPU-v6e"}),
+        ("Ironwood", {"TPU7x"}),
+        ("h1000", set()),
+        ("", set()),
+    ],
+)
+def test_an_accelerator_is_found_however_its_name_is_written(written, meant):
+    assert CATALOG.accelerators_called(written) == meant
+
+
+def test_a_name_of_an_accelerator_means_one_size_unless_it_is_the_familys():
+    for chip in CATALOG.accelerators.values():
+        for word in (chip.name, chip.terraform_type, *chip.aliases):
+            assert not word or word == chip.family or CATALOG.accelerators_called(word) == {chip.name}
+
+
 def test_the_provider_schema_is_whole():
     assert len(provider_schema.names("resource")) == 1472
     assert len(provider_schema.names("data_source")) == 497

@@ -89,6 +89,7 @@ def machine(
     why += _next_smaller(best, fits)
     others = best_by(ranked, "machine", box.label)
     boot_type, boot_gib = boot_disk(need, box, booted)
+    topology, slices = sizing_of.slices(need, fit)
     choice = MachineChoice(
         type=box.type,
         record=record,
@@ -105,7 +106,8 @@ def machine(
         context_parallel=fit.context_parallel,
         expert_parallel=fit.expert_parallel,
         replicas_per_node=fit.replicas_per_node,
-        topology=need.workload.machine.topology,
+        topology=topology,
+        slices=slices,
         boot_disk_type=boot_type,
         boot_disk_gib=boot_gib,
         local_ssd_count=_attached_partitions(record, stored),

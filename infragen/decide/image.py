@@ -141,11 +141,15 @@ def image_driver(boot: Boot, family: ImageFamily) -> Miss | None:
     """Boot an image that holds the accelerator's driver, or build one that does.
 
     Why: installing a driver on a clean machine takes many minutes at every boot, and fails when a kernel moves.
-    Example: a GPU machine rejects a family without a driver, unless an image is built on it.
+    Example: a GPU machine rejects a family without a driver, unless an image is built on it; a TPU machine boots a family
+    that is made for its chip.
     """
     chip = boot.machine.accelerator
-    needed = chip is not None and chip.kind == "gpu" and not boot.is_built
-    return Miss("holds no accelerator driver") if needed and not family.has_driver else None
+    if chip is None or chip.name in family.accelerators:
+        return None
+    if chip.kind == "tpu" or family.accelerators:
+        return Miss(f"holds no driver of {chip.name}")
+    return Miss("holds no accelerator driver") if not family.has_driver and not boot.is_built else None
 
 
 @rule("I011", "driver-branch", source="docs/facts.md: accelerator_drivers.csv")
@@ -245,7 +249,7 @@ def decide(need: Need, ground: Ground, mounts_parallel: bool, diags: Diagnostics
 def _chosen(need: Need, boot: Boot, diags: Diagnostics) -> Decision[ImageChoice]:
     """A public image: the preferred one of those that fit."""
     machine = boot.machine
-    narrowed = candidates(_families(need)).by(RULES, boot)
+    narrowed = candidates(_families(need, boot)).by(RULES, boot)
     if not narrowed.kept:
         last = narrowed.nearest
         message = f"no public image boots `{machine.label}` for this; the nearest is `{last.candidate.family}`"
@@ -439,9 +443,13 @@ def _check_support(need: Need, seen: Clues, diags: Diagnostics) -> None:
             diags.add(ENDING.warning(f"support of {name} {verb} on {end}", need.workload.at("image"), help=help))
 
 
-def _families(need: Need) -> list[ImageFamily]:
-    """Public families, the preferred first."""
-    return sorted(need.catalog.image_families, key=lambda one: (one.preference, one.project, one.family))
+def _families(need: Need, boot: Boot) -> list[ImageFamily]:
+    """Public families that are not made for other accelerators, the preferred first."""
+    chip = boot.machine.accelerator
+    found = (
+        one for one in need.catalog.image_families if not one.accelerators or (chip and chip.name in one.accelerators)
+    )
+    return sorted(found, key=lambda one: (one.preference, one.project, one.family))
 
 
 def _os(family: ImageFamily) -> str:
@@ -449,5 +457,5 @@ def _os(family: ImageFamily) -> str:
 
 
 def _advice(need: Need, boot: Boot) -> str:
-    fitting = candidates(_families(need)).by(RULES, boot).kept
+    fitting = candidates(_families(need, boot)).by(RULES, boot).kept
     return f"for example family `{fitting[0].family}` of project `{fitting[0].project}`" if fitting else ""

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from infragen.decide.need import ACCELERATED_TASKS, Machine, Need
 from infragen.decide.rule import Miss, rule
 from infragen.diagnostics import Diagnostics, declare
-from infragen.facts.load import Catalog
+from infragen.facts.load import Catalog, folded
 from infragen.facts.model import Accelerator, HostMachine, MachineType, OtherAccelerator
 from infragen.units import GIB
 
@@ -113,8 +113,8 @@ def accelerator_bounds(need: Need, machine: Machine) -> Miss | None:
     asked = need.workload.machine
     chip = machine.accelerator
     if asked.accelerators:
-        wanted = {name.casefold() for name in asked.accelerators}
-        if chip is None or not wanted & {chip.name.casefold(), chip.family.casefold()}:
+        called = need.catalog.accelerators_called
+        if chip is None or not any(chip.name in called(name) for name in asked.accelerators):
             return Miss(f"machine.accelerators is {', '.join(asked.accelerators)}", 2, path="machine.accelerators")
     wanted_each, each = asked.accelerators_per_node, machine.record.accelerators
     if wanted_each and each != wanted_each:
@@ -277,7 +277,7 @@ def check_names(need: Need, diags: Diagnostics) -> None:
     offered = [chip for chip in catalog.accelerators.values() if chip.offered]
     known = {name for chip in offered for name in (chip.name, chip.family)}
     for index, name in enumerate(asked.accelerators or ()):
-        if name.casefold() in {one.casefold() for one in known}:
+        if any(chip.name in catalog.accelerators_called(name) for chip in offered):
             continue
         other = _other(catalog, name)
         label = "known, not offered" if other else "not in the catalogue"
@@ -299,18 +299,11 @@ def check_names(need: Need, diags: Diagnostics) -> None:
 
 def _other(catalog: Catalog, name: str) -> Accelerator | OtherAccelerator | None:
     """The chip of that name that exists and is not offered here."""
-    wanted = _plain(name)
+    wanted = folded(name)
     for chip in catalog.other_accelerators.values():
-        if wanted in {_plain(one) for one in (chip.name, *chip.aliases)}:
+        if wanted in {folded(one) for one in (chip.name, *chip.aliases)}:
             return chip
-    return next(
-        (chip for chip in catalog.accelerators.values() if not chip.offered and wanted == _plain(chip.name)), None
-    )
-
-
-def _plain(name: str) -> str:
-    letters = "".join(letter for letter in name.casefold() if letter.isalnum())
-    return letters.removeprefix("nvidia").removeprefix("amd").removeprefix("intel").removeprefix("aws")
+    return next((catalog.accelerators[one] for one in sorted(catalog.accelerators_called(name))), None)
 
 
 def _nearest(other: Accelerator | OtherAccelerator, offered: list[Accelerator]) -> str:

@@ -28,7 +28,7 @@ from infragen.descriptor.model import Machine as MachineSection
 from infragen.descriptor.model import Model, Serve, Train, Workload
 from infragen.diagnostics import Diagnostics, Rule, declare
 from infragen.facts.load import Catalog
-from infragen.facts.model import ModelCard
+from infragen.facts.model import ModelCard, Topology
 
 GROUP_VMS = 4000  # that one regional managed instance group may hold (from memory), S017
 HOST_RESERVE_GIB = 4.0  # operating system and program beside the weights that pass through host memory, S012
@@ -271,14 +271,15 @@ def _is_known(name: str, catalog: Catalog) -> bool:
     return not isinstance(find(name, catalog.models), tuple)
 
 
+def _slices(catalog: Catalog, box: Machine) -> list[Topology]:
+    """Slices that machines of a type make."""
+    return [one for one in catalog.topologies if one.machine_type == box.record.name]
+
+
 @lru_cache(maxsize=2048)
 def _node(catalog: Catalog, box: Machine, topology: str | None) -> Node:
     assert box.accelerator is not None
-    slices = {
-        one.vms
-        for one in catalog.topologies
-        if one.machine_type == box.record.name and topology in (None, one.topology)
-    }
+    slices = {one.vms for one in _slices(catalog, box) if topology in (None, one.topology)}
     return node_of(box.record, box.accelerator, box.fabric, box.vcpus, box.memory_gib, tuple(sorted(slices)))
 
 
@@ -297,11 +298,7 @@ def _vms(need: Need, box: Machine) -> int | None:
     asked = need.workload.machine
     if asked.topology is None:
         return asked.count
-    vms = [
-        one.vms
-        for one in need.catalog.topologies
-        if (one.machine_type, one.topology) == (box.record.name, asked.topology)
-    ]
+    vms = [one.vms for one in _slices(need.catalog, box) if one.topology == asked.topology]
     return (asked.count or 1) * vms[0] if vms else asked.count
 
 
@@ -328,6 +325,17 @@ def narrow(need: Need, allowed: Narrowed[Machine]) -> Narrowed[Fit]:
         else:
             kept.append(found)
     return Narrowed(tuple(kept), tuple(removed))
+
+
+def slices(need: Need, fit: Fit) -> tuple[str | None, int]:
+    """Topology and number of the slices that the machines make: those that are asked for, or the largest that a replica or
+    a training run is made of. None and 0 where they make none."""
+    asked = need.workload.machine.topology
+    vms = fit.nodes if need.workload.task in TRAINING_TASKS else round(1 / min(1.0, fit.replicas_per_node))
+    for one in sorted(_slices(need.catalog, fit.machine), key=lambda one: -one.vms):
+        if one.topology == asked or (asked is None and vms % one.vms == 0):
+            return one.topology, fit.nodes // one.vms
+    return asked, 0
 
 
 def asked_of(need: Need) -> ServeNeed | TrainNeed | None:

@@ -20,11 +20,20 @@ from infragen.facts import model
 
 Record = TypeVar("Record", bound=Struct)
 FLAGS = {"yes": True, "no": False}
+VENDORS = ("google", "cloud", "nvidia", "amd", "intel", "aws")
 EVERYWHERE = "everywhere"  # in the place of a region: the price is the same in all
 
 
 class FactError(ValueError):
     """A row of a fact table does not fit its record: a fault of infragen's data, or of an overlay table."""
+
+
+def folded(name: str) -> str:
+    """A name of hardware without what people write differently: case, punctuation and the vendor."""
+    letters = "".join(letter for letter in name.casefold() if letter.isalnum())
+    for vendor in VENDORS:
+        letters = letters.removeprefix(vendor)
+    return letters
 
 
 def _reader(hint: Any) -> Callable[[str], Any]:
@@ -165,12 +174,23 @@ class Catalog:
         """Published models by name."""
         return self._by_name("models", model.ModelCard)
 
+    def accelerators_called(self, name: str) -> frozenset[str]:
+        """Names of the accelerators that somebody may mean by ``name``, its family, type in the API or alias; case and
+        punctuation do not count. Several where a family comes in several sizes; empty where there is none."""
+        return self._accelerators_by_word.get(folded(name), frozenset())
+
+    @cached_property
+    def _accelerators_by_word(self) -> dict[str, frozenset[str]]:
+        found: dict[str, frozenset[str]] = {}
+        for chip in self.accelerators.values():
+            for word in (chip.name, chip.family, chip.terraform_type, *chip.aliases):
+                if word:
+                    found[folded(word)] = found.get(folded(word), frozenset()) | {chip.name}
+        return found
+
     def machines_with(self, accelerator: str) -> tuple[str, ...]:
-        """Names of the machine types that have an accelerator, by its name or its family's."""
-        wanted = accelerator.casefold()
-        chips = {
-            one.name for one in self.accelerators.values() if wanted in (one.name.casefold(), one.family.casefold())
-        }
+        """Names of the machine types that have an accelerator, however its name is written."""
+        chips = self.accelerators_called(accelerator)
         return tuple(one.name for one in self.machines.values() if one.accelerator in chips)
 
     def is_accelerator_machine(self, machine_type: str) -> bool:

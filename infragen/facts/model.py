@@ -15,6 +15,7 @@ class Accelerator(Struct, frozen=True):
     """A GPU or TPU chip. Peaks are dense, per chip, in TFLOP/s (int8: TOP/s); None where the format has no native unit."""
 
     name: str
+    aliases: tuple[str, ...]  # other ways of writing the name
     kind: Literal["gpu", "tpu"]
     terraform_type: str | None
     price_item: str | None  # its rows in prices.csv, without the machine for GPUs and with it for TPUs
@@ -321,6 +322,7 @@ class ImageFamily(Struct, frozen=True):
     arch: Literal["x86_64", "arm64"]
     has_driver: bool
     driver: str | None
+    accelerators: frozenset[str]  # that its driver serves; empty: all that a branch of the driver knows
     fabrics: frozenset[str]  # rows of fabrics.csv that it is made for; empty: plain networking and accelerators
     has_parallel_client: bool  # packages of the parallel file system's client are known for it
     holds: frozenset[str]  # software that a build on it need not install: `cuda`, `python`

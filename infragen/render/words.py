@@ -50,7 +50,9 @@ def machines(choice: MachineChoice) -> str:
 
 def machine(choice: MachineChoice) -> str:
     """The machines in a line, with how the model lies on them."""
-    degrees = [
+    slices = many(choice.slices, "slice") if choice.slices else "slices"
+    degrees = [f"{slices} of {choice.topology}"] if choice.topology else []
+    degrees += [
         f"{name} {degree}"
         for name, degree in (
             ("tensor parallel", choice.tensor_parallel),

@@ -229,12 +229,13 @@ def _most_ordinary_vms(run: Run) -> float:
     """VMs that may train together over the network of these machines.
 
     Adapters and small models cross any network. Whole models need a network for accelerator traffic, or few large VMs:
-    many small ones over ordinary networking are what a larger machine is for.
+    many small ones over ordinary networking are what a larger machine is for, and so are TPU types whose slices end at
+    one VM.
     """
     node, trained = run.node, run.task.trained_dense + run.task.trained_experts
     if node.accelerator_gbps or node.domain > node.devices or trained < SMALL_STATE:
         return math.inf
-    return MOST_ORDINARY_VMS if node.devices >= SPANNING_DEVICES else 1
+    return MOST_ORDINARY_VMS if node.devices >= SPANNING_DEVICES and node.slice_vms != (1,) else 1
 
 
 def _too_ordinary(run: Run, vms: int, most: float) -> Shortfall:
