@@ -159,3 +159,27 @@ def test_where_no_price_is_known_what_decided_instead_is_told(
         said = [f"{one.rule} {one.text.partition(': ')[2]}" for one in decision.because if one.rule.startswith("K0")]
         assert any(one.startswith(words) for one in said), said
         assert ("price unknown" in " ".join(one.text for one in decision.because)) == ("g2" not in machine)
+
+
+JOB = "method: qlora, tokens: 50e6, sequence_length: 4096, deadline: 12h"
+
+
+def test_what_costs_about_the_same_is_measured_against_what_can_be_had_as_asked() -> None:
+    """Cheap machines that are sold on Spot alone, which nobody asked for, do not make the others dear."""
+    run = compiled(TRAIN.format(task="finetune", train=JOB, machine="").replace("Llama-3.1-8B", "Qwen2.5-32B"))
+    decision = run.plan.machine
+    cheapest = min(one.usd_total for one in decision.alternatives if one.is_last_resort and one.usd_total)
+    assert cheapest < 0.5 * decision.ranked.usd_total
+    (close,) = [one.text for one in decision.because if one.rule == "K004"]
+    fewer, _, more = close.partition(" instead of ")
+    assert int(fewer) == decision.choice.nodes * decision.choice.accelerators_per_node < int(more.split()[0])
+
+
+def test_the_next_smaller_than_one_machine_has_fewer_of_the_same_accelerators() -> None:
+    run = compiled(TRAIN.format(task="finetune", train=JOB, machine="accelerators: [a100-40gb]").replace("8B", "70B"))
+    choice = run.plan.machine.choice
+    assert (choice.nodes, choice.accelerators_per_node > 1) == (1, True)
+    (text,) = [one.text for one in run.plan.machine.because if "the next smaller" in one.text]
+    smaller = CATALOG.machines[text.split()[3].rstrip(",")]
+    assert smaller.accelerator == choice.accelerator.name
+    assert smaller.accelerators < choice.accelerators_per_node

@@ -182,9 +182,9 @@ def _same(one: float | None, other: float | None) -> bool:
 
 
 def _key(candidates: Sequence[Candidate], optimise: str) -> Callable[[Candidate], tuple[object, ...]]:
-    least_usd = min((one.usd for one in candidates if one.usd), default=1.0)
-    least_kg = min((one.kg for one in candidates if one.kg), default=1.0)
-
+    peers = [one for one in candidates if not one.is_last_resort] or candidates
+    least_usd = min((one.usd for one in peers if one.usd), default=1.0)
+    least_kg = min((one.kg for one in peers if one.kg), default=1.0)
     close = max(CLOSE * least_usd, least_usd + CLOSE_USD)
 
     def key(one: Candidate) -> tuple[object, ...]:
