@@ -146,6 +146,15 @@ def count(number: float) -> str:
     return f"{number:,.4g}" if number < 1e4 else f"{number:,.0f}"
 
 
+def many(number: int, noun: str) -> str:
+    """A count with its noun.
+
+    >>> many(1, "VM"), many(3, "VM")
+    ('1 VM', '3 VMs')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def figure(number: float) -> str:
     """A computed number for people: three significant digits, never an exponent.
 

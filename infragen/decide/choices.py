@@ -86,7 +86,7 @@ def machine(
     why = list(sizing_of.reasons(need, fit))
     why += _ranked(best, ranked, need.workload.place.optimise)
     why += filter(None, (sizing_of.fewer(need, fit),))
-    why += _next_smaller(best, fits)
+    why += filter(None, (_next_smaller(need, best, fits),))
     others = best_by(ranked, "machine", box.label)
     boot_type, boot_gib = boot_disk(need, box, booted)
     topology, slices = sizing_of.slices(need, fit)
@@ -150,32 +150,36 @@ def _ranked(best: Candidate, ranked: list[Candidate], optimise: str) -> list[Rea
     return found
 
 
-def _next_smaller(best: Candidate, fits: Narrowed[Fit]) -> list[Reason]:
+def _next_smaller(need: Need, best: Candidate, fits: Narrowed[Fit]) -> Reason | None:
     """The next smaller machine that will not do, and why: proof that less is not enough.
 
-    The largest with fewer of the same accelerators; else the one with the most accelerator memory below the choice's.
+    The largest with fewer of the same accelerators, which where one machine was enough may do in a larger number; else the
+    one with the most accelerator memory below the choice's.
     """
     chosen = best.fit.machine
     if chosen.accelerator is None:
-        return []
+        return None
+    same = [one.machine for one in fits.kept if one.machine.record.accelerator == chosen.record.accelerator]
+    for box in sorted(same if best.fit.nodes == 1 else (), key=_size, reverse=True):
+        if box.record.accelerators < chosen.record.accelerators:
+            found = sizing_of.will_not_do(need, box, 1, f"the next smaller, {box.label},")
+            if found:
+                return found
     refused = [one for one in fits.removed if one.rule.id.startswith("S") and one.candidate.machine.accelerator]
-    same = [one for one in refused if one.candidate.machine.record.accelerator == chosen.record.accelerator]
-    smaller = [one for one in same if one.candidate.machine.record.accelerators < chosen.record.accelerators]
-    smaller = smaller or [one for one in refused if _device_gib(one.candidate) < _device_gib(best.fit)]
+    alike = [one for one in refused if one.candidate.machine.record.accelerator == chosen.record.accelerator]
+    smaller = [one for one in alike if one.candidate.machine.record.accelerators < chosen.record.accelerators]
+    smaller = smaller or [one for one in refused if _size(one.candidate.machine) < _size(chosen)]
     if not smaller:
-        return []
-    next_one = max(
-        smaller,
-        key=lambda one: (_device_gib(one.candidate), one.candidate.machine.memory_gib, one.candidate.machine.label),
-    )
+        return None
+    next_one = max(smaller, key=lambda one: _size(one.candidate.machine))
     text = f"the next smaller, {next_one.candidate.machine.label}, will not do: {next_one.miss.because}"
-    return [Reason(next_one.rule.id, text)]
+    return Reason(next_one.rule.id, text)
 
 
-def _device_gib(fit: Fit) -> float:
-    """Accelerator memory of one machine."""
-    chip = fit.machine.accelerator
-    return fit.machine.record.accelerators * chip.memory_gib if chip else 0.0
+def _size(box: Machine) -> tuple[float, float, str]:
+    """GiB of the accelerators and of the host of one machine, and its name."""
+    memory = box.record.accelerators * box.accelerator.memory_gib if box.accelerator else 0.0
+    return memory, box.memory_gib, box.label
 
 
 def boot_disk(need: Need, box: Machine, booted: ImageChoice) -> tuple[str, int]:

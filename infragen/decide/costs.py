@@ -18,7 +18,7 @@ from infragen.decide.pricing import Tariff
 from infragen.decide.rank import Candidate
 from infragen.descriptor.model import Workload
 from infragen.diagnostics import declare
-from infragen.units import GIB, HOUR_S
+from infragen.units import GIB, HOUR_S, many
 
 PROXIES = 3  # that an internal load balancer is billed for at the least; from memory
 NAT_VMS = 32  # a gateway costs no more than for so many
@@ -172,7 +172,7 @@ def _nat(best: Candidate, bought: Bought, tariff: Tariff) -> list[Charge]:
         return []
     vms = best.fit.nodes
     gateway = (
-        tariff.charge("network", f"NAT gateway for {vms} VMs", "nat-vm", "hour", float(vms))
+        tariff.charge("network", f"NAT gateway for {many(vms, 'VM')}", "nat-vm", "hour", float(vms))
         if vms <= NAT_VMS
         else tariff.charge("network", f"NAT gateway for more than {NAT_VMS} VMs", "nat-gateway", "hour", 1.0)
     )

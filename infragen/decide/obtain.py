@@ -236,5 +236,10 @@ def _check_count(need: Need, best: Candidate, group: GroupChoice, diags: Diagnos
     if miss and vms > best.fit.nodes:
         rule = rule_of(capacity.booking_window)
         diags.add(
-            rule.error(f"the group may have {vms} VMs", need.workload.at("serve.replicas"), miss.because, miss.help)
+            rule.error(
+                f"the group may have {units.many(vms, 'VM')}",
+                need.workload.at("serve.replicas"),
+                miss.because,
+                miss.help,
+            )
         )

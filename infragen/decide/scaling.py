@@ -9,6 +9,7 @@ from infragen.decide.model import Reason, ScheduleChoice
 from infragen.decide.need import TRAINING_TASKS, Machine, Need
 from infragen.descriptor.model import Replicas
 from infragen.diagnostics import Diagnostics, declare
+from infragen.units import many
 
 UTILISATION_TARGET = 0.7  # share of a machine's capacity at which the autoscaler adds one, G004
 
@@ -101,7 +102,7 @@ def decide(
     size = min(max(nodes, low), high)
     text = f"{size} VM{'s' if size > 1 else ''}"
     if is_automatic:
-        text = f"{nodes} VMs at peak; between {low} and {high} as asked"
+        text = f"{many(nodes, 'VM')} at peak; between {low} and {high} as asked"
     why = [Reason(SIZE.id, text)]
     signal: Signal | None = None
     target: float | None = None

@@ -484,14 +484,20 @@ def fewer(need: Need, chosen: Fit) -> Reason | None:
     below = list(takewhile(lambda vms: vms < chosen.nodes, ladder(node.slice_vms, node.unit_vms)))
     if not below:
         return None
+    return will_not_do(
+        need, chosen.machine, below[-1], f"{below[-1]} instead of {chosen.nodes} × {chosen.machine.label}"
+    )
+
+
+def will_not_do(need: Need, box: Machine, vms: int, what: str) -> Reason | None:
+    """Why so many VMs of a type will not do, said of ``what``; None where they would."""
     asked = asked_of(need)
     if isinstance(asked, ServeNeed):
         asked = replace(asked, replicas_max=None)  # the number of VMs is the bound that is looked at
-    found = fit(need, asked, chosen.machine, below[-1])
+    found = fit(need, asked, box, vms)
     if isinstance(found, Fit):
         return None
-    text = f"{below[-1]} instead of {chosen.nodes} × {chosen.machine.label} will not do: {found.message}"
-    return Reason(SHORTFALLS[found.constraint].id, text)
+    return Reason(SHORTFALLS[found.constraint].id, f"{what} will not do: {found.message}")
 
 
 Change = Callable[[Workload], Workload | None]

@@ -411,21 +411,21 @@ def _less(plan: Plan) -> tuple[str, tuple[Option, ...]]:
     if chosen is None:
         if any(_usd(one) is not None for one in plan.machine.alternatives):
             return "Not known: the tables have no price for the choice, and what has none cannot be compared.", ()
-        pool = f"{words.many(machines, 'sufficient machine')} as {plan.capacity.choice.model}"
+        pool = f"{units.many(machines, 'sufficient machine')} as {plan.capacity.choice.model}"
         return f"Not known: the tables have no price for any of {pool}." + (" Emissions decided." if kg else ""), ()
     options = _unique(_options(plan))
     cheaper = [one for one in options if (_usd(one.candidate) or chosen) < chosen]
     asked = [one for one in cheaper if one.is_as_asked]
     unasked = [one for one in cheaper if not one.is_as_asked]
-    pool = f"{words.many(machines, 'sufficient machine')} and {words.many(places, 'region')} for the one chosen"
+    pool = f"{units.many(machines, 'sufficient machine')} and {units.many(places, 'region')} for the one chosen"
     verdict = f"Nothing cheaper meets the need as asked: compared were {pool}, at list prices."
     if asked:
         rule = _ranking(plan)
         aim = f": {rule.summary[:1].lower()}{rule.summary[1:].rstrip('.')}" if rule else ""
-        verdict = f"Compared were {pool}: {words.many(len(asked), 'choice')} would cost less and ranked behind{aim}."
+        verdict = f"Compared were {pool}: {units.many(len(asked), 'choice')} would cost less and ranked behind{aim}."
     if unasked:
         ways = " or ".join(sorted({one.candidate.capacity for one in unasked}))
-        verdict += f" {words.many(len(unasked), 'choice')} would cost less as {ways}, which has to be asked for."
+        verdict += f" {units.many(len(unasked), 'choice')} would cost less as {ways}, which has to be asked for."
     cleaner = [one for one in options if kg and (_kg(one.candidate) or kg) < kg and one not in cheaper]
     found = sorted(cheaper, key=lambda one: _usd(one.candidate) or 0.0)[:3]
     found += sorted(cleaner, key=lambda one: _kg(one.candidate) or 0.0)[:2]
@@ -599,7 +599,7 @@ def _charts_of(key: str, title: str, noun: str, ranked: Sequence[Alternative], r
             bars.append(Bar(row.name, label, text_of(one), share, row.is_chosen))
         description = "; ".join(f"{bar.full_label}: {bar.value}" for bar in bars)
         charts.append(Chart(name, description, measure, tuple(bars)))
-    text = f"{words.many(len(ranked), noun)}, in the order of the ranking; the first is the choice."
+    text = f"{units.many(len(ranked), noun)}, in the order of the ranking; the first is the choice."
     return Charts(key, title, text, tuple(charts), rows, len(shown))
 
 

@@ -50,7 +50,7 @@ def machines(choice: MachineChoice) -> str:
 
 def machine(choice: MachineChoice) -> str:
     """The machines in a line, with how the model lies on them."""
-    slices = many(choice.slices, "slice") if choice.slices else "slices"
+    slices = units.many(choice.slices, "slice") if choice.slices else "slices"
     degrees = [f"{slices} of {choice.topology}"] if choice.topology else []
     degrees += [
         f"{name} {degree}"
@@ -103,7 +103,7 @@ def image(plan: Plan) -> str:
 def group(plan: Plan) -> str:
     """The group in a line."""
     choice = plan.group.choice
-    size = f"{choice.min_size} to {choice.max_size} VMs" if choice.has_autoscaler else many(choice.size, "VM")
+    size = f"{choice.min_size} to {choice.max_size} VMs" if choice.has_autoscaler else units.many(choice.size, "VM")
     return f"{choice.scope}, {size}, updates {choice.update_type} (surge {choice.max_surge}, unavailable {choice.max_unavailable})"
 
 
@@ -136,15 +136,6 @@ def quota(need: QuotaNeed) -> str:
     counted = f" ({need.dimension})" if need.dimension else ""
     where = "over all regions" if need.region == "global" else f"in {need.region}"
     return f"{need.amount:,} {need.metric}{counted} {where}"
-
-
-def many(count: int, noun: str) -> str:
-    """A count with its noun.
-
-    >>> many(1, "VM"), many(3, "VM")
-    ('1 VM', '3 VMs')
-    """
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def spread(value: Range, unit: str) -> str:

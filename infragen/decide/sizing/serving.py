@@ -20,7 +20,7 @@ from infragen.decide.sizing.replica import ServingLayout, layouts
 from infragen.decide.sizing.roofline import Speed, efficiency
 from infragen.decide.sizing.shape import ModelShape
 from infragen.decide.sizing.traffic import ServeNeed, Traffic, traffic_of
-from infragen.units import GIB
+from infragen.units import GIB, many
 
 __all__ = ["MAX_SEQUENCES", "ServeNeed", "ServingFit", "size_serving"]
 
@@ -272,17 +272,17 @@ def _replicas(
             return Shortfall(
                 "concurrency", traffic.concurrency, offered * allowed, "requests",
                 f"{_vms_hold(nodes)} {offered * allowed} requests at once, {traffic.concurrency} are asked for",
-                f"use {vms} VMs",
+                f"use {many(vms, 'VM')}",
             )  # fmt: skip
         return Shortfall(
             "rate" if traffic.rate else "replicas", wanted, offered, "replicas",
-            f"the traffic takes {wanted} replicas, {_vms_hold(nodes)} {offered}", f"use {vms} VMs",
+            f"the traffic takes {wanted} replicas, {_vms_hold(nodes)} {offered}", f"use {many(vms, 'VM')}",
         )  # fmt: skip
     return nodes, max(1, int(nodes * layout.per_vm + 1e-9))
 
 
 def _vms_hold(nodes: int) -> str:
-    return "1 VM holds" if nodes == 1 else f"{nodes} VMs hold"
+    return f"{many(nodes, 'VM')} {'holds' if nodes == 1 else 'hold'}"
 
 
 def _operating_batch(traffic: Traffic, allowed: int, replicas: int) -> int:

@@ -21,7 +21,7 @@ from infragen.decide.sizing.precision import weight_bytes
 from infragen.decide.sizing.replica import SPANNING_DEVICES
 from infragen.decide.sizing.run import Run, TrainNeed, prepared
 from infragen.decide.sizing.shape import ModelShape
-from infragen.units import GIB, HOUR_S, MIB
+from infragen.units import GIB, HOUR_S, MIB, many
 
 __all__ = ["TrainNeed", "TrainingFit", "ladder", "run_hours", "size_training"]
 
@@ -214,7 +214,7 @@ def _on(run: Run, vms: int, *, is_pinned: bool = False) -> TrainingFit | Shortfa
         if hours > allowed:
             return Shortfall(
                 "deadline", hours, allowed, "h",
-                f"{vms} VMs take {hours:,.0f} h (expected, restarts included), allowed are {allowed:,.0f} h",
+                f"{many(vms, 'VM')} {'takes' if vms == 1 else 'take'} {hours:,.0f} h (expected, restarts included), allowed are {allowed:,.0f} h",
                 "use more or faster machines, or a later deadline",
             )  # fmt: skip
     return _described(run, vms, layout, batch, host_gib, saved, goodput)
@@ -242,7 +242,7 @@ def _too_ordinary(run: Run, vms: int, most: float) -> Shortfall:
     node = run.node
     return Shortfall(
         "interconnect", vms, most, "VMs",
-        f"{vms} VMs with {node.devices} × {node.accelerator.name} each would train over an ordinary network; at most "
+        f"{many(vms, 'VM')} with {node.devices} × {node.accelerator.name} each would train over an ordinary network; at most "
         f"{most:g} should",
         "use a machine with a network for accelerator traffic or more accelerators, or `method: lora`",
     )  # fmt: skip
