@@ -146,6 +146,7 @@ def test_batch_inference_meets_its_deadline() -> None:
     found = fitted("Llama-3.1-8B", "g2-standard-8", deadline_s=24 * 3600.0, **need)
     assert found.batch_hours is not None
     assert found.batch_hours.expected <= 24
+    assert found.utilisation is None, "a batch keeps its machines busy until it is done, whatever the deadline"
     assert fitted("Llama-3.1-8B", "g2-standard-8", deadline_s=48 * 3600.0, **need).nodes < found.nodes
     assert fitted("Llama-3.1-8B", "g2-standard-8", **need).nodes == 1
 

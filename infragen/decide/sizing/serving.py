@@ -52,7 +52,7 @@ class ServingFit(Struct, frozen=True):
     weights_gib: float  # of the checkpoint, once
     precision: str
     computed_in: str
-    utilisation: float | None  # of the capacity, at the rate asked for
+    utilisation: float | None  # of the capacity, at the rate asked for; None: all, until a batch is done
     margins: tuple[Margin, ...]
     binding: str
     assumptions: tuple[str, ...]
@@ -176,7 +176,7 @@ def _fit(
         weights_gib=weight_bytes(shape, arithmetic.stored) / GIB,
         precision=arithmetic.stored.format,
         computed_in=arithmetic.computed,
-        utilisation=traffic.rate / capacity if traffic.rate and not is_image else None,
+        utilisation=traffic.rate / capacity if traffic.rate and not (is_image or need.is_batch) else None,
         margins=margins,
         binding=_binding(margins, layout, expected, allowed, found.batch),
         assumptions=(
