@@ -176,7 +176,10 @@ def test_what_costs_about_the_same_is_measured_against_what_can_be_had_as_asked(
 
 
 def test_the_next_smaller_than_one_machine_has_fewer_of_the_same_accelerators() -> None:
-    run = compiled(TRAIN.format(task="finetune", train=JOB, machine="accelerators: [a100-40gb]").replace("8B", "70B"))
+    slower = JOB.replace("12h", "36h")
+    run = compiled(
+        TRAIN.format(task="finetune", train=slower, machine="accelerators: [a100-40gb]").replace("8B", "70B")
+    )
     choice = run.plan.machine.choice
     assert (choice.nodes, choice.accelerators_per_node > 1) == (1, True)
     (text,) = [one.text for one in run.plan.machine.because if "the next smaller" in one.text]

@@ -10,7 +10,7 @@ from infragen.decide.sizing.energy import power_kw, wh_per_token
 from infragen.decide.sizing.facts import SizingFacts
 from infragen.decide.sizing.node import Node, Shortfall, node_of
 from infragen.decide.sizing.shape import from_card
-from infragen.decide.sizing.training import TrainingFit, TrainNeed, ladder, size_training
+from infragen.decide.sizing.training import START_H, TrainingFit, TrainNeed, ladder, size_training
 from infragen.descriptor.model import Checkpoint, Data, Model, Train
 from infragen.facts.load import Catalog
 from infragen.units import GIB
@@ -97,7 +97,7 @@ def test_hours_are_a_narrow_range_and_contain_restarts() -> None:
     assert found.train_hours is not None
     assert found.train_hours.low < found.train_hours.expected < found.train_hours.high <= 2.5001 * found.train_hours.low
     ideal = 1e12 / (found.tokens_per_second.expected * 3600)
-    assert found.train_hours.expected == pytest.approx(ideal / found.goodput.expected)
+    assert found.train_hours.expected == pytest.approx(START_H + ideal / found.goodput)
 
 
 def test_spot_machines_take_longer() -> None:
@@ -172,9 +172,43 @@ def test_long_sequences_are_split_over_devices() -> None:
     found = fitted("Llama-3.1-8B", "a3-highgpu-8g", 2, sequence_length=131_072)
     assert found.context_parallel > 1 or found.tensor_parallel > 1
     assert isinstance(size("GPT2-xl", "a3-highgpu-8g", sequence_length=4096, is_finetune=True), Shortfall)
-    assert "trained anew on 4,096 tokens" in " ".join(
+    assert "trained anew to 4,096 tokens" in " ".join(
         fitted("GPT2-xl", "a3-highgpu-8g", sequence_length=4096).assumptions
     )
+    longer = fitted("Llama-2-7b", "a3-highgpu-8g", sequence_length=65_536, is_finetune=True)  # 16 times what it knows
+    assert "extends its positions to 65,536 tokens" in " ".join(longer.assumptions)
+
+
+def test_a_vm_alone_trains_faster_than_one_of_two() -> None:
+    alone, two = (fitted("Llama-3.1-8B", "a3-highgpu-8g", vms, global_batch_tokens=4e6) for vms in (1, 2))
+    assert alone.tokens_per_second.expected > 1.05 * two.tokens_per_second.expected / 2
+    slice_, larger = (fitted("Llama-3.1-8B", "ct6e-standard-4t", vms, global_batch_tokens=4e6) for vms in (8, 16))
+    assert slice_.tokens_per_second.expected == pytest.approx(larger.tokens_per_second.expected / 2, rel=0.05)
+
+
+def test_fp8_speeds_up_products_with_weights_alone() -> None:
+    def faster(model: str, sequence: int) -> float:
+        eight, sixteen = (
+            fitted(model, "a3-megagpu-8g", 16, sequence_length=sequence, precision=one, global_batch_tokens=8e6)
+            for one in ("fp8", "bf16")
+        )
+        assert eight.tokens_per_second.high <= 2.5001 * eight.tokens_per_second.low
+        return eight.tokens_per_second.expected / sixteen.tokens_per_second.expected
+
+    assert 1.4 < faster("Llama-3.1-70B", 4096) < 1.6
+    assert faster("Llama-3.1-8B", 131_072) < 1.2  # attention takes most of a step
+    assert 1.1 < faster("Qwen3-30B-A3B", 4096) < 1.4  # so does routing
+
+
+def test_small_data_sets_of_samples_take_longer_by_the_token() -> None:
+    def hours(tokens: float, *, is_finetune: bool = True) -> float:
+        found = fitted("Llama-3.1-8B", "a3-highgpu-8g", tokens=tokens, method="full", is_finetune=is_finetune)
+        assert found.train_hours is not None
+        return found.train_hours.expected - START_H
+
+    assert hours(1e10) == pytest.approx(10 * hours(1e9))
+    assert hours(1e8) == pytest.approx(hours(1e9) / 10**0.7)
+    assert hours(1e10, is_finetune=False) == pytest.approx(100 * hours(1e8, is_finetune=False))
 
 
 def test_checkpoints_hold_weights_and_optimizer() -> None:

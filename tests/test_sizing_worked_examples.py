@@ -1,5 +1,7 @@
 """The worked examples of the field, W01 to W25: published or derived figures that the formulas must give back."""
 
+import statistics
+
 import pytest
 from msgspec.structs import replace
 
@@ -19,8 +21,9 @@ from infragen.decide.sizing.node import Node, Shortfall
 from infragen.decide.sizing.precision import Arithmetic, checkpoint_bytes, rest_bytes, weight_bytes
 from infragen.decide.sizing.roofline import Replica, Speed, band_of, speed
 from infragen.decide.sizing.serving import ServeNeed, size_serving
-from infragen.decide.sizing.shape import ModelShape, from_card
+from infragen.decide.sizing.shape import ModelShape, from_card, from_numbers
 from infragen.decide.sizing.training import TrainNeed, run_hours, size_training
+from infragen.descriptor.model import Model
 from infragen.facts.load import Catalog
 from infragen.units import GIB
 
@@ -147,10 +150,24 @@ def test_w13_selective_recomputation_saves_70_percent() -> None:
     assert 1 - selective / none == pytest.approx(0.70, abs=0.01)
 
 
-@pytest.mark.parametrize("mfu", [0.415, 0.514, 0.560, 0.563])
-def test_w14_published_step_mfu_lies_in_the_band(mfu: float) -> None:
-    band = FACTS.training["Ampere"]
-    assert band.step_mfu_low <= mfu <= band.step_mfu_high * band.large_model_factor
+def test_w14_published_step_mfu() -> None:
+    """The four runs as published, model, cluster and batch: each inside its range, together within 15 %."""
+    ratios = []
+    for parameters, layers, hidden, heads, gpus, sequences, mfu in (
+        (22e9, 48, 6144, 64, 8, 4, 0.415), (175e9, 96, 12288, 96, 64, 64, 0.514),
+        (530e9, 105, 20480, 128, 280, 280, 0.560), (1e12, 128, 25600, 160, 512, 512, 0.563),
+    ):  # fmt: skip
+        numbers = Model(
+            parameters=parameters, layers=layers, hidden_size=hidden, attention_heads=heads, vocabulary=51_200
+        )
+        need = TrainNeed(sequence_length=2048, global_batch_tokens=2048.0 * sequences, recompute="selective")
+        machine = replace(node("A100-80GB", 8), accelerator_gbps=1600.0, is_rdma=True)
+        fit = size_training(from_numbers(numbers, FACTS), need, machine, FACTS, gpus // 8)
+        assert not isinstance(fit, Shortfall)
+        assert fit.mfu.low <= mfu <= fit.mfu.high
+        ratios.append(mfu / fit.mfu.expected)
+    assert all(0.8 < ratio < 1.35 for ratio in ratios)
+    assert statistics.geometric_mean(ratios) == pytest.approx(1.0, abs=0.15)
 
 
 def test_w15_w16_narayanan() -> None:
@@ -158,25 +175,39 @@ def test_w15_w16_narayanan() -> None:
     assert run_hours(450e9, 3072 * 163e12 / (8 * 1.008e12)) / 24 == pytest.approx(84, rel=0.02)
 
 
-@pytest.mark.parametrize(
-    ("name", "gpu_hours", "gpus"),
-    [("Llama-3.1-8B", 1.46e6, 2048), ("Llama-3.1-70B", 7.0e6, 4096), ("Llama-3.1-405B", 30.84e6, 16384)],
-)
-def test_w17_published_hours_lie_in_the_range(name: str, gpu_hours: float, gpus: int) -> None:
-    machine = replace(node("H100-80GB", 8), accelerator_gbps=3200.0, is_rdma=True)
-    need = TrainNeed(tokens=15e12, sequence_length=8192, global_batch_tokens=32e6)
-    fit = size_training(shape(name), need, machine, FACTS, gpus // 8)
-    assert not isinstance(fit, Shortfall)
-    assert fit.train_hours is not None
-    assert fit.train_hours.low <= gpu_hours / gpus <= fit.train_hours.high
+def test_w17_published_hours() -> None:
+    """Each inside its range, the larger two within 30 % and all together within 15 % of what is expected."""
+    ratios = []
+    for name, gpu_hours, gpus, tokens, effective in (
+        ("Llama-3.1-8B", 1.46e6, 2048, 15e12, 0.139), ("Llama-3.1-70B", 7.0e6, 4096, 15e12, 0.255),
+        ("Llama-3.1-405B", 30.84e6, 16_384, 15.6e12, 0.346),
+    ):  # fmt: skip
+        assert 6 * shape(name).parameters * tokens / (gpu_hours * 3600 * 989e12) == pytest.approx(effective, rel=0.01)
+        machine = replace(node("H100-80GB", 8), accelerator_gbps=3200.0, is_rdma=True)
+        need = TrainNeed(tokens=tokens, sequence_length=8192, global_batch_tokens=32e6)
+        fit = size_training(shape(name), need, machine, FACTS, gpus // 8)
+        assert not isinstance(fit, Shortfall)
+        assert fit.train_hours is not None
+        assert fit.train_hours.low <= gpu_hours / gpus <= fit.train_hours.high
+        ratios.append(gpu_hours / gpus / fit.train_hours.expected)
+    assert ratios[1:] == pytest.approx([1.0, 1.0], abs=0.3)
+    assert statistics.geometric_mean(ratios) == pytest.approx(1.0, abs=0.15)
 
 
 def test_w18_palm_whole_run_is_slower_than_its_step() -> None:
-    band = FACTS.training["TPU v4"]
-    effective = 6 * 540e9 * 780e9 / (8_404_992 * 3600 * 275e12)
-    assert effective == pytest.approx(0.304, rel=0.02)
-    assert band.step_mfu_low * band.goodput_low <= effective <= band.step_mfu_high * band.goodput_high
-    assert band.step_mfu_low <= 0.457 <= band.step_mfu_high
+    chip_hours = 6144 * 1200 + 3072 * 336
+    assert chip_hours == 8_404_992
+    effective = 6 * 540e9 * 780e9 / (chip_hours * 3600 * 275e12)
+    assert effective == pytest.approx(0.304, rel=0.01)
+    numbers = Model(parameters=540e9, layers=118, hidden_size=18_432, attention_heads=48, vocabulary=256_000)
+    need = TrainNeed(tokens=780e9, sequence_length=2048, global_batch_tokens=16e6)
+    vm = Node(CATALOG.accelerators["TPU-v4"], 4, 240, 407.0, 100.0)
+    fit = size_training(from_numbers(numbers, FACTS), need, vm, FACTS, 6144 // 4)
+    assert not isinstance(fit, Shortfall)
+    assert fit.train_hours is not None
+    assert fit.mfu.low <= 0.457 <= fit.mfu.high
+    assert fit.train_hours.expected == pytest.approx(chip_hours / 6144, rel=0.10)
+    assert fit.mfu.expected * fit.goodput == pytest.approx(effective, rel=0.10)
 
 
 def test_w20_cache_of_128_sequences() -> None:

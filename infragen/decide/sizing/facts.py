@@ -68,10 +68,9 @@ class TrainingBand(Struct, frozen=True):
     step_mfu_low: float
     step_mfu_expected: float
     step_mfu_high: float
-    goodput_low: float  # productive share of a whole run on 64 to 256 chips
-    goodput_expected: float
-    goodput_high: float
-    large_model_factor: float  # from 60e9 active parameters
+    goodput: float  # productive share of a whole run on 64 to 256 chips
+    interruptions: float  # share that ordinary ones take, contained in it
+    large_model_factor: float  # from 30e9 active parameters
     small_model_factor: float  # below 3e9 active parameters
     attention_factor: float  # efficiency of attention over a sequence against that of matrix products with weights
     moe_factor: float  # on active parameters

@@ -17,9 +17,13 @@ from infragen.decide.sizing.shape import ModelShape
 from infragen.descriptor.model import Data, Model, Train
 
 DEFAULT_SEQUENCE, DEFAULT_RANK = 4096, 16
-SMALL_MODEL, LARGE_MODEL = 3e9, 60e9  # active parameters
+SMALL_MODEL, LARGE_MODEL = 3e9, 30e9  # active parameters
 UNSWITCHED = 0.72  # of the efficiency, where accelerators exchange through the host: published 0.15 to 0.35
-ADAPTER_UNPACKING = 0.8  # of the rate, where the base is unpacked on the fly
+ADAPTERS = 0.85  # of the efficiency, where small products run beside every large one
+ADAPTER_UNPACKING = (
+    0.75  # of that, where the base is unpacked on the fly: 0.6 (Vertex AI tuning guide) to 0.74 (Qwen README)
+)
+MIXTURE_PRODUCTS = 0.6  # of the time of a mixture's layers: products that a narrower format speeds up; the rest routes
 OFFLOAD_SAFETY = 1.5  # DeepSpeed's estimate of host buffers
 
 
@@ -112,12 +116,13 @@ def prepared(shape: ModelShape, need: TrainNeed, node: Node, facts: SizingFacts)
     if sequence is None:
         sequence = int(min(DEFAULT_SEQUENCE, shape.max_context_tokens or DEFAULT_SEQUENCE))
         notes.append(f"sequences of {sequence} tokens, as none are given")
-    if need.is_finetune:
+    if need.is_finetune and shape.is_context_fixed:
         too_long = context_shortfall(shape, sequence, notes)
         if too_long is not None:
             return too_long
     elif shape.max_context_tokens and sequence > shape.max_context_tokens:
-        notes.append(f"trained anew on {sequence:,} tokens, beyond the {shape.max_context_tokens:,} of {shape.name}")
+        how = "the run extends its positions" if need.is_finetune else "trained anew"
+        notes.append(f"{how} to {sequence:,} tokens, beyond the {shape.max_context_tokens:,} of {shape.name}")
     state, trained, checkpoint = _state(shape, need, arithmetic, facts, notes)
     frozen_dense, frozen_experts = _frozen(shape, need, arithmetic, facts) if is_adapter else (0.0, 0.0)
     attention = 3.0 * shape.attention_flops(sequence) / sequence
@@ -142,11 +147,13 @@ def prepared(shape: ModelShape, need: TrainNeed, node: Node, facts: SizingFacts)
         overhead=overhead,
         fragmentation=overhead.fragmentation_share,
     )
-    factor = _band_factor(shape, attention / flops, band)
+    attending = attention / flops
+    factor = _band_factor(shape, attending, band)
+    products = (1.0 - attending) / (1.0 - attending + attending / band.attention_factor)  # share of a step's time
     if node.devices > 1 and not node.is_switched:
         factor *= UNSWITCHED
-    if need.method == "qlora":
-        factor *= ADAPTER_UNPACKING
+    if is_adapter:
+        factor *= ADAPTERS * (ADAPTER_UNPACKING if need.method == "qlora" else 1.0)
     # adapters: the products with a frozen base in fp8 run in fp8, where the chip does
     is_fp8_base = is_adapter and need.precision == "fp8" and is_native(node.accelerator, "fp8")
     is_fp8 = is_fp8_base or arithmetic.stored.format == "fp8"
@@ -159,7 +166,7 @@ def prepared(shape: ModelShape, need: TrainNeed, node: Node, facts: SizingFacts)
         arithmetic=arithmetic,
         peak=arithmetic.peak_flops * node.share,
         mfu=(mfu[0] * factor, mfu[1] * factor, min(mfu[2] * factor, band.matmul_ceiling)),
-        speedup=(band.fp8_low, band.fp8_expected, band.fp8_high) if is_fp8 else (1.0, 1.0, 1.0),
+        speedup=_speedup(band, products * (MIXTURE_PRODUCTS if shape.is_moe else 1.0)) if is_fp8 else (1.0, 1.0, 1.0),
         batch_tokens=batch,
         most_batch_tokens=most,
         checkpoint_bytes=checkpoint,
@@ -243,6 +250,14 @@ def _host_bytes(shape: ModelShape, need: TrainNeed, facts: SizingFacts) -> float
         return 0.0
     optimizer = facts.optimizers[(need.optimizer, need.optimizer_precision or "fp32")]
     return shape.parameters * (optimizer.master_bytes + optimizer.moment_bytes + 4.0) * OFFLOAD_SAFETY
+
+
+def _speedup(band: TrainingBand, products: float) -> tuple[float, float, float]:
+    """What fp8 makes of the rate when only that share of a step's time is products with weights (Amdahl 1967)."""
+    low, expected, high = (
+        1.0 / (1.0 - products + products / one) for one in (band.fp8_low, band.fp8_expected, band.fp8_high)
+    )
+    return low, expected, high
 
 
 def _band_factor(shape: ModelShape, attention_share: float, band: TrainingBand) -> float:

@@ -2,7 +2,7 @@
 
 Takes a `ModelShape`, a `TrainNeed` and a `Node`. Gives a `TrainingFit`, or the `Shortfall` that rules the node out.
 Promises: memory is never over what the device offers; hours are of the whole run with restarts (step efficiency times
-goodput) and at most 2.5 times wide; a longer deadline never takes more VMs.
+goodput) and 2.5 times wide, as published whole runs are; a longer deadline never takes more VMs.
 """
 
 import math
@@ -34,6 +34,7 @@ SMALL_CLUSTER, SMALL_CLUSTER_LOSS = (
     64,
     0.5,
 )  # accelerators up to which a run loses less; the part of the loss that stays
+ALONE = 1.10  # times the published speed, which is that of clusters, where one VM trains by itself
 SPOT_GOODPUT = 0.88  # of the goodput on machines that are not preempted
 TOKEN_BYTES = 4.0  # of a tokenised data set
 HOST_RESERVE_GIB = 16.0  # operating system, loader, runtime
@@ -42,7 +43,11 @@ FAR_OFF, PATIENCE = 2.0, 5  # this many times `MOST_EXPOSED`, on this many count
 SMALL_STATE = 1e9  # trained parameters whose gradients any network carries
 MOST_ORDINARY_VMS = 32  # that train a whole model over an ordinary network
 WORTH_A_BATCH = 1.1  # times the speed that a larger batch than the usual one must bring, where none is given
-WIDEST = 2.5  # highest over lowest hours
+SAMPLED_TOKENS = 1e9  # of a finetuning run below which its data are samples: padded, evaluated and saved between
+SAMPLED_GROWTH = 0.3  # power of tokens with which the productive share grows up to there
+START_H = 0.1  # of a run: machines boot, take the image, load weights and compile
+RUN_FASTEST = 0.67  # published hours of whole runs over expected ones: the densest window of ...
+WIDEST = 2.5  # ... highest over lowest hours; docs/calibration.md tells what it holds
 
 
 class TrainingFit(Struct, frozen=True):
@@ -61,7 +66,7 @@ class TrainingFit(Struct, frozen=True):
     global_batch_tokens: float
     memory: Memory  # per accelerator
     mfu: Range  # of a step, against the dense peak
-    goodput: Range  # productive share of the run
+    goodput: float  # productive share of the run, expected
     train_hours: Range | None  # the whole run, restarts included
     tokens_per_second: Range  # of a step
     checkpoint: CheckpointPlan
@@ -117,13 +122,23 @@ def _too_many(run: Run) -> Shortfall:
     )  # fmt: skip
 
 
-def _goodput(run: Run, devices: int) -> tuple[float, float, float]:
-    band = run.band
-    low, expected, high = band.goodput_low, band.goodput_expected, band.goodput_high
+def _goodput(run: Run, devices: int) -> float:
+    """Productive share of the run on that many devices, before what this cluster loses beyond the ordinary."""
+    need, share = run.need, run.band.goodput
     if devices <= SMALL_CLUSTER:
-        low, expected, high = (1 - (1 - one) * SMALL_CLUSTER_LOSS for one in (low, expected, high))
-    scale = (LARGE_CLUSTER_GOODPUT if devices > LARGE_CLUSTER else 1.0) * (SPOT_GOODPUT if run.need.is_spot else 1.0)
-    return low * scale, expected * scale, high * scale
+        share = 1 - (1 - share) * SMALL_CLUSTER_LOSS
+    if devices > LARGE_CLUSTER:
+        share *= LARGE_CLUSTER_GOODPUT
+    if need.is_spot:
+        share *= SPOT_GOODPUT
+    return share * _sampled_share(need)
+
+
+def _sampled_share(need: TrainNeed) -> float:
+    """Part of a finetuning run's time that goes into the tokens counted; grows slower than they do, so fewer never cost more."""
+    if not need.is_finetune or not need.tokens:
+        return 1.0
+    return min(1.0, float((need.tokens / SAMPLED_TOKENS) ** SAMPLED_GROWTH))
 
 
 def _least_vms(run: Run) -> float:
@@ -135,7 +150,7 @@ def _least_vms(run: Run) -> float:
     room = node.usable_bytes * (1 - task.fragmentation) - each
     least = resident / (room * node.devices) if room > 0 else 1.0  # where nothing fits, one VM says why
     if run.need.deadline_s and run.need.tokens:
-        rate = run.peak * node.devices * run.mfu[1] * run.speedup[1] * _goodput(run, node.devices)[1]
+        rate = run.peak * node.devices * run.mfu[1] * run.speedup[1] * _goodput(run, node.devices) * ALONE
         least = max(least, run.need.tokens * task.flops_per_token / (rate * run.need.deadline_s))
     return max(1.0, least)
 
@@ -208,8 +223,8 @@ def _on(run: Run, vms: int, *, is_pinned: bool = False) -> TrainingFit | Shortfa
     saved = _saving(run, vms)
     goodput = _goodput_of(run, devices, saved)
     if need.deadline_s and need.tokens:
-        rate = _tokens_per_second(run, devices, layout.speed)
-        hours = run_hours(need.tokens, rate * goodput.expected)
+        rate = _tokens_per_second(run, vms, layout)
+        hours = START_H + run_hours(need.tokens, rate * goodput)
         allowed = need.deadline_s / HOUR_S
         if hours > allowed:
             return Shortfall(
@@ -260,10 +275,18 @@ def _network_shortfall(run: Run, vms: int, layout: Layout) -> Shortfall | None:
     )  # fmt: skip
 
 
-def _tokens_per_second(run: Run, devices: int, speed: float) -> float:
-    """Expected rate of a step of the given relative speed."""
-    mfu = min(run.mfu[1] * speed, run.band.matmul_ceiling)
-    return devices * run.peak * run.speedup[1] * mfu / run.task.flops_per_token
+def _mfu(run: Run, vms: int, layout: Layout) -> Range:
+    """Share of the peak that a step of this layout reaches; one VM alone exchanges nothing over a network."""
+    node = run.node
+    is_alone = vms == 1 and node.domain == node.devices and (node.is_switched or node.devices == 1)
+    speed = layout.speed * (ALONE if is_alone else 1.0)
+    return Range(*(min(one * speed, run.band.matmul_ceiling) for one in run.mfu))
+
+
+def _tokens_per_second(run: Run, vms: int, layout: Layout) -> float:
+    """Expected rate of a step."""
+    at_once = vms * run.node.devices * run.peak / run.task.flops_per_token
+    return at_once * run.speedup[1] * _mfu(run, vms, layout).expected
 
 
 def _saving(run: Run, vms: int, run_s: float | None = None) -> Saving:
@@ -274,12 +297,10 @@ def _saving(run: Run, vms: int, run_s: float | None = None) -> Saving:
     )  # fmt: skip
 
 
-def _goodput_of(run: Run, devices: int, saved: Saving) -> Range:
+def _goodput_of(run: Run, devices: int, saved: Saving) -> float:
     """Productive share of the run; what this cluster loses beyond the ordinary interruptions of the band comes off."""
-    lost = max(0.0, lost_share(saved.stall_s, saved.interval_s, saved.mtbf_s) - (1 - run.band.goodput_high))
-    low, expected, high = _goodput(run, devices)
-    left = max(0.5, 1 - lost)
-    return Range(low * left, expected * left, high * left)
+    lost = max(0.0, lost_share(saved.stall_s, saved.interval_s, saved.mtbf_s) - run.band.interruptions)
+    return _goodput(run, devices) * max(0.5, 1 - lost)
 
 
 def _no_fit(run: Run, cluster: Cluster) -> Shortfall:
@@ -304,17 +325,18 @@ def _no_fit(run: Run, cluster: Cluster) -> Shortfall:
 
 
 def _described(
-    run: Run, vms: int, layout: Layout, batch: float, host_gib: float, saved: Saving, goodput: Range
+    run: Run, vms: int, layout: Layout, batch: float, host_gib: float, saved: Saving, goodput: float
 ) -> TrainingFit:
     """The figures of a layout."""
     node, need, task = run.node, run.need, run.task
     devices = vms * node.devices
-    mfu = Range(*(min(one * layout.speed, run.band.matmul_ceiling) for one in run.mfu))
+    mfu = _mfu(run, vms, layout)
     at_once = devices * run.peak / task.flops_per_token
-    tokens_per_second = Range(*(at_once * one * faster for one, faster in zip(_levels(mfu), run.speedup, strict=True)))
+    tokens_per_second = _capped(Range(*(one * faster for one, faster in zip(_levels(mfu), run.speedup, strict=True))))
+    tokens_per_second = tokens_per_second.scaled(at_once)
     hours = None
     if need.tokens:
-        hours = _hours(need.tokens, tokens_per_second, goodput)
+        hours = _hours(need.tokens, tokens_per_second.expected * goodput)
         saved = _saving(run, vms, hours.expected * HOUR_S)
     read = tokens_per_second.high * TOKEN_BYTES
     if need.dataset_bytes and hours:
@@ -322,6 +344,11 @@ def _described(
     memory = layout.parts.gib(node.usable_bytes * (1 - task.fragmentation))
     margins = tuple(_margins(run, vms, layout, memory, hours, batch, host_gib))
     notes = list(run.assumptions)
+    sampled = _sampled_share(need)
+    if sampled < 1:
+        notes.append(
+            f"a data set this small is samples, padded, evaluated and saved between: {sampled:.0%} of the time trains"
+        )
     if layout.is_loss_chunked:
         notes.append("the loss is computed in chunks (fused cross entropy); logits at once would not fit")
     if need.deadline_s and hours:
@@ -364,18 +391,25 @@ def _levels(range: Range) -> tuple[float, float, float]:
     return range.low, range.expected, range.high
 
 
-def _hours(tokens: float, rate: Range, goodput: Range) -> Range:
-    """Hours of the whole run. Step rate and goodput vary independently: their spreads add as squares of logarithms.
+def _capped(range: Range) -> Range:
+    """No wider than `WIDEST`, by the same factor at both ends.
 
-    >>> hours = _hours(3.6e6, Range(800.0, 1000.0, 1250.0), Range(0.8, 1.0, 1.0))
-    >>> round(hours.low, 2), hours.expected, round(hours.high, 2)
-    (0.8, 1.0, 1.37)
+    >>> _capped(Range(1.0, 4.0, 10.0))
+    Range(low=2.0, expected=4.0, high=5.0)
     """
-    expected = run_hours(tokens, rate.expected * goodput.expected)
-    faster = math.hypot(math.log(rate.high / rate.expected), math.log(goodput.high / goodput.expected))
-    slower = math.hypot(math.log(rate.expected / rate.low), math.log(goodput.expected / goodput.low))
-    fastest = expected / math.exp(faster)
-    return Range(fastest, expected, min(expected * math.exp(slower), WIDEST * fastest))
+    narrower = math.sqrt(max(1.0, range.high / (WIDEST * range.low)))
+    return Range(min(range.expected, range.low * narrower), range.expected, max(range.expected, range.high / narrower))
+
+
+def _hours(tokens: float, tokens_per_second: float) -> Range:
+    """Hours of the whole run at the expected rate, goodput included. No figure of the plan narrows what runs vary by.
+
+    >>> hours = _hours(9 * 3600 * 1000.0, 1000.0)
+    >>> round(hours.low, 2), hours.expected, round(hours.high, 2)
+    (6.1, 9.1, 15.24)
+    """
+    expected = START_H + run_hours(tokens, tokens_per_second)
+    return Range(RUN_FASTEST * expected, expected, WIDEST * RUN_FASTEST * expected)
 
 
 def _margins(
