@@ -98,7 +98,7 @@ def test_a_pin_that_cannot_work_names_what_can() -> None:
 def test_full_memory_is_a_warning(accelerator: str, is_tight: bool) -> None:
     run = compiled(
         "version: 1\nname: chat\ntask: serve\nmodel: {name: Llama-3.1-70B, precision: fp8}\n"
-        f"serve: {{max_context_tokens: 2048}}\nmachine: {{{accelerator}}}\n"
+        f"serve: {{max_context_tokens: 4096}}\nmachine: {{{accelerator}}}\n"
     )
     assert run.plan is not None
     assert ("M021" in warnings(run)) == is_tight

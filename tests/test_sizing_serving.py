@@ -232,3 +232,18 @@ def test_the_need_of_a_descriptor() -> None:
     need = ServeNeed.of(serve, Model(name="x", precision="fp8"))
     assert (need.input_tokens, need.replicas_min, need.replicas_max, need.precision) == (10, 2, 8, "fp8")
     assert ServeNeed.of(None, None).gpu_memory_utilization == 0.9
+
+
+def test_what_engines_report_beside_the_weights() -> None:
+    # a published start-up: 14.99 GiB of weights and 4.6 GiB of cache in 19.86 GiB of an L4; a guide serves 32,768 tokens
+    found = fitted("Llama-3.1-8B", "g2-standard-8", 1, precision="bf16", max_context_tokens=32768)
+    assert found.memory.activations + found.memory.overhead < 0.85
+    assert isinstance(size("Llama-3.1-8B", "g2-standard-8", 1, precision="bf16", max_context_tokens=40000), Shortfall)
+
+
+def test_a_machine_of_our_choice_is_not_filled_to_the_brim() -> None:
+    spare = ServeNeed.of(None, Model(name="x", precision="fp8"), is_pinned=False).spare_gib
+    assert (spare, ServeNeed.of(None, None).spare_gib) == (0.5, 0.0)
+    asked = {"precision": "fp8", "max_context_tokens": 8192}
+    assert isinstance(size("Llama-3.1-70B", "a3-highgpu-1g", 1, **asked), ServingFit)
+    assert isinstance(size("Llama-3.1-70B", "a3-highgpu-1g", 1, spare_gib=spare, **asked), Shortfall)

@@ -1,7 +1,7 @@
 resource "google_compute_instance_template" "main" {
   name_prefix = "support-chat-"
   description = "Machine of support-chat"
-  # S011: 12.3 of 19.8 GiB usable per accelerator
+  # S011: 12.2 of 19.3 GiB usable per accelerator
   # S015: 58 ms a token of the 80 ms allowed
   # K001: machines 6.31 USD an hour, 0.0676 kg CO2e an hour: first of 25 sufficient machines
   # S017: 2 instead of 3 × g2-standard-24 will not do: the traffic takes 3 replicas, 2 VMs hold 2

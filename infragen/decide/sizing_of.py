@@ -344,7 +344,8 @@ def asked_of(need: Need) -> ServeNeed | TrainNeed | None:
     if need.shape is None:
         return None
     if workload.task in SERVING_TASKS:
-        return ServeNeed.of(workload.serve, workload.model, is_batch=workload.task == "batch-inference")
+        is_batch, is_pinned = workload.task == "batch-inference", workload.machine.type is not None
+        return ServeNeed.of(workload.serve, workload.model, is_batch=is_batch, is_pinned=is_pinned)
     if workload.task in TRAINING_TASKS:
         is_spot = workload.capacity.model == "spot"
         return TrainNeed.of(workload.train, workload.model, workload.task, workload.data, is_spot=is_spot)

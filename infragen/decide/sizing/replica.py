@@ -22,6 +22,7 @@ from infragen.decide.sizing.precision import Arithmetic, expert_bytes, rest_byte
 from infragen.decide.sizing.roofline import Replica, band_of
 from infragen.decide.sizing.shape import ModelShape
 from infragen.decide.sizing.traffic import ServeNeed, Traffic
+from infragen.units import GIB
 
 SPANNING_DEVICES = 8  # accelerators of a VM from which on a replica may span several
 MAX_REPLICA_VMS = 32  # VMs that one replica may span
@@ -108,7 +109,7 @@ def layouts(
     stored = arithmetic.stored
     weights = weight_bytes(shape, stored)
     rest, experts = rest_bytes(shape, stored), expert_bytes(shape, stored)
-    budget = node.usable_bytes * need.gpu_memory_utilization
+    budget = node.usable_bytes * need.gpu_memory_utilization - need.spare_gib * GIB
     value_bytes = facts.formats[traffic.kv_format].bytes_per_value
     overhead = facts.overheads[node.accelerator.kind]
     band = band_of(node, facts)

@@ -12,6 +12,7 @@ from infragen.decide.sizing.shape import ModelShape
 from infragen.descriptor.model import Model, Serve
 
 DEFAULT_INPUT_TOKENS, DEFAULT_OUTPUT_TOKENS, DEFAULT_CONTEXT_TOKENS = 1000, 250, 4096
+CHOSEN_SPARE_GIB = 0.5  # of each accelerator of a machine that is ours to choose: what engines and versions differ by
 
 
 class ServeNeed(Struct, frozen=True):
@@ -32,10 +33,13 @@ class ServeNeed(Struct, frozen=True):
     replicas_min: int | None = None
     replicas_max: int | None = None
     is_batch: bool = False
+    spare_gib: float = 0.0  # of each accelerator that is to stay free
 
     @classmethod
-    def of(cls, serve: Serve | None, model: Model | None, *, is_batch: bool = False) -> "ServeNeed":
-        """The need of a descriptor's sections."""
+    def of(
+        cls, serve: Serve | None, model: Model | None, *, is_batch: bool = False, is_pinned: bool = True
+    ) -> "ServeNeed":
+        """The need of a descriptor's sections; ``is_pinned``: they name the machine."""
         serve, model = serve or Serve(), model or Model()
         return cls(
             precision=model.precision,
@@ -53,6 +57,7 @@ class ServeNeed(Struct, frozen=True):
             replicas_min=serve.replicas.min if serve.replicas else None,
             replicas_max=serve.replicas.max if serve.replicas else None,
             is_batch=is_batch,
+            spare_gib=0.0 if is_pinned else CHOSEN_SPARE_GIB,
         )
 
 
