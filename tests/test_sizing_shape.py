@@ -208,6 +208,9 @@ def test_numbers_beside_a_name_take_the_place_of_the_card() -> None:
         ("deepseek-ai/DeepSeek-R1-Distill-Qwen-32B", "DeepSeek-R1-Distill-Qwen-32B"),
         ("moonshotai/Kimi-K2-Thinking", "Kimi-K2-Thinking"),
         ("mistralai/Mistral-7B-Instruct-v0.2", "Mistral-7B-Instruct-v0.2"),
+        ("deepseek-ai/DeepSeek-V3.1-Terminus", "DeepSeek-V3.1"),
+        ("phi-4-instruct", "Phi-4"),
+        ("microsoft/Phi-4-mini-reasoning", "Phi-4-mini"),
     ],
 )
 def test_spellings_of_a_name(asked: str, found: str) -> None:
@@ -232,6 +235,9 @@ def test_every_name_of_the_catalogue_is_found(name: str) -> None:
         ("meta-llama/Llama-3.1-70B-Instruct-FP8", "Llama-3.1-70B"),
         ("hugging-quants/Meta-Llama-3.1-70B-Instruct-AWQ-INT4", "Llama-3.1-70B"),
         ("Mistral-7B-v0.4", "Mistral-7B-v0.1"),
+        ("mistral-small", "Mistral-Small-24B"),
+        ("stable-diffusion-xl", "SDXL-base-1.0"),
+        ("TheBloke/Llama-2-7B-Chat-GGUF", "Llama-2-7b"),
     ],
 )
 def test_another_size_version_or_quantisation_is_only_suggested(asked: str, near: str) -> None:
@@ -245,12 +251,30 @@ def test_nothing_near(asked: str) -> None:
     assert find(asked, CATALOG.models) == ()
 
 
-def test_a_quantised_variant_is_its_base_with_that_precision() -> None:
-    based = find_base("hugging-quants/Meta-Llama-3.1-70B-Instruct-AWQ-INT4", CATALOG.models)
+@pytest.mark.parametrize(
+    ("asked", "base", "precision"),
+    [
+        ("hugging-quants/Meta-Llama-3.1-70B-Instruct-AWQ-INT4", "Llama-3.1-70B", "int4"),
+        ("RedHatAI/Meta-Llama-3.1-70B-Instruct-quantized.w4a16", "Llama-3.1-70B", "int4"),
+        ("RedHatAI/Llama-4-Maverick-17B-128E-Instruct-FP8-dynamic", "Llama-4-Maverick-17B-128E", "fp8"),
+        ("Qwen/Qwen2.5-32B-Instruct-GPTQ-Int8", "Qwen2.5-32B", "int8"),
+        ("nvidia/DeepSeek-R1-0528-FP4", "DeepSeek-R1", "nvfp4"),
+        ("unsloth/Llama-3.3-70B-Instruct-bnb-4bit", "Llama-3.3-70B-Instruct", "int4"),
+        ("unsloth/DeepSeek-R1-bf16", "DeepSeek-R1", "bf16"),
+        ("llama3.1:8b-instruct-q4_K_M", "Llama-3.1-8B", "int4"),
+        ("google/gemma-3-27b-it-qat-q4_0-gguf", "Gemma-3-27b", "int4"),
+    ],
+)
+def test_a_quantised_variant_is_its_base_with_that_precision(asked: str, base: str, precision: str) -> None:
+    based = find_base(asked, CATALOG.models)
     assert based is not None
-    assert (based[0].name, based[1]) == ("Llama-3.1-70B", "int4")
+    assert (based[0].name, based[1]) == (base, precision)
+
+
+def test_no_variant_of_anything() -> None:
     assert find_base("Llama-3.1-70B", CATALOG.models) is None
     assert find_base("completely-different-thing-awq", CATALOG.models) is None
+    assert find_base("Llama-3.1-71B-AWQ", CATALOG.models) is None
 
 
 def test_quantisation_in_a_name() -> None:

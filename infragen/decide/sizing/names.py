@@ -13,17 +13,43 @@ from functools import lru_cache
 from infragen.facts.model import ModelCard
 
 TUNING = frozenset(
-    {"instruct", "it", "hf", "chat", "pt", "meta", "thinking", "preview", "sft", "dpo"}
+    {
+        "instruct",
+        "it",
+        "hf",
+        "chat",
+        "pt",
+        "meta",
+        "thinking",
+        "think",
+        "reasoning",
+        "preview",
+        "sft",
+        "dpo",
+        "exp",
+        "terminus",
+    }
 )  # the same shape, trained further
 UNTUNED = frozenset({"base"})  # dropped from what is asked only: in a name it may be a size
 QUANTISED = {
-    "fp8": "fp8", "w8a8": "int8", "int8": "int8", "int4": "int4", "w4a16": "int4", "awq": "int4", "gptq": "int4",
-    "bnb": "int4", "fp4": "nvfp4", "nvfp4": "nvfp4", "mxfp4": "mxfp4", "dynamic": "",
+    "fp8": "fp8", "w8a8": "int8", "w8a16": "int8", "int8": "int8", "8bit": "int8", "int4": "int4", "w4a16": "int4",
+    "4bit": "int4", "fp4": "nvfp4", "nvfp4": "nvfp4", "mxfp4": "mxfp4", "mxfp8": "fp8", "bf16": "bf16", "fp16": "fp16",
+    "q8": "int8", "q4": "int4", "iq4": "int4",
 }  # fmt: skip
+METHODS = {
+    "awq": "int4",
+    "gptq": "int4",
+    "bnb": "int4",
+    "autoround": "int4",
+    "gguf": "",
+    "quantized": "",
+    "qat": "",
+}  # where no width is stated
+VARIANTS = frozenset(
+    {"dynamic", "block", "channel", "kv", "marlin", "g128", "128g", "k", "m", "s", "xs", "0", "1"}
+)  # of a quantisation, after its name
 _PART = re.compile(r"[a-z]+|\d+")
 _DATE = re.compile(r"(?:2[0-9](?:0[1-9]|1[0-2])|(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])|20\d{6}|20\d{4})")
-
-_BITS = re.compile(r"\d+bit")
 
 Key = tuple[str, ...]
 
@@ -42,9 +68,10 @@ def find(name: str, cards: Mapping[str, ModelCard]) -> ModelCard | tuple[str, ..
     for loosen in steps:
         asked = loosen(tuple(word for word in wanted if loosen is _key or word not in UNTUNED))
         matches = {card.name: card for card in cards.values() if asked and asked in _keys(card, loosen)}
-        if len(matches) == 1:
-            return next(iter(matches.values()))
-        if matches:
+        same = [card for card in matches.values() if asked in _keys(card, _key)]  # nothing was dropped from its name
+        if len(same) == 1 or (len(matches) == 1 and not _is_vague(wanted, asked, loosen, cards)):
+            return (same or list(matches.values()))[0]
+        if len(matches) > 1:
             return tuple(sorted(matches))
     return _suggestions(wanted, cards)
 
@@ -52,19 +79,35 @@ def find(name: str, cards: Mapping[str, ModelCard]) -> ModelCard | tuple[str, ..
 def find_base(name: str, cards: Mapping[str, ModelCard]) -> tuple[ModelCard, str] | None:
     """The card that a quantised variant was made from, and the precision that its name states; None for other names."""
     precision = quantisation(name)
-    found = find(name, cards)
-    if precision is None or isinstance(found, ModelCard) or len(found) != 1:
+    if precision is None or isinstance(find(name, cards), ModelCard):
         return None
-    return cards[found[0]], precision
+    base = find("-".join(_plain(_words(name))), cards)
+    return (base, precision) if isinstance(base, ModelCard) else None
 
 
 def quantisation(name: str) -> str | None:
     """The precision that a name states beside the model, as the descriptor spells it; None where it states none.
 
-    >>> quantisation("org/Model-70B-Instruct-AWQ"), quantisation("Model-70B")
-    ('int4', None)
+    >>> quantisation("org/Model-70B-Instruct-AWQ"), quantisation("Model-7B-GPTQ-Int8"), quantisation("Model-70B")
+    ('int4', 'int8', None)
     """
-    return next((QUANTISED[word] for word in _words(name) if QUANTISED.get(word)), None)
+    words = _words(name)
+    stated = next((QUANTISED[word] for word in words if word in QUANTISED), None)
+    return stated or next((METHODS[word] for word in words if METHODS.get(word)), None)
+
+
+def _plain(words: Key) -> Key:
+    """The words without those of a quantisation."""
+    first = next((n for n, word in enumerate(words) if word in QUANTISED or word in METHODS), len(words))
+    kept = [word for n, word in enumerate(words) if n < first or word not in VARIANTS]
+    return tuple(word for word in kept if word not in QUANTISED and word not in METHODS)
+
+
+def _is_vague(wanted: Key, asked: Key, loosen: Callable[[Key], Key], cards: Mapping[str, ModelCard]) -> bool:
+    """A name without a date met one with it, and goes on to other names as well."""
+    if loosen is not _without_dates or _without_tuning(wanted) != asked:
+        return False
+    return any(key[: len(asked)] == asked != key for card in cards.values() for key in _keys(card, _without_dates))
 
 
 def _words(name: str) -> Key:
@@ -97,13 +140,17 @@ def _spelling(name: str, loosen: Callable[[Key], Key]) -> Key:
 
 def _suggestions(wanted: Key, cards: Mapping[str, ModelCard]) -> tuple[str, ...]:
     """Names that come near; of a quantised variant the model it was made from."""
-    if any(word in QUANTISED for word in wanted):
-        plain = tuple(word for word in wanted if word not in QUANTISED and not _BITS.fullmatch(word))
+    plain = _plain(wanted)
+    if plain != wanted:
         base = find("-".join(plain), cards)
         if isinstance(base, ModelCard):
             return (base.name,)
-    by_spelling = {"-".join(_key(_words(card.name))): card.name for card in cards.values()}
-    asked = "-".join(_key(wanted))
-    longer = [one for one in by_spelling if asked and one.startswith(f"{asked}-")][:3]
-    near = longer or difflib.get_close_matches(asked, by_spelling, n=3, cutoff=0.6)
-    return tuple(by_spelling[one] for one in near)
+    by_spelling = {
+        "-".join(_spelling(name, _without_tuning)): card.name
+        for card in cards.values()
+        for name in (card.hf_id, card.name)
+    }
+    asked = "-".join(_without_tuning(plain))
+    longer = [one for one in by_spelling if asked and one.startswith(f"{asked}-")]
+    near = longer or difflib.get_close_matches(asked, by_spelling, n=6, cutoff=0.6)
+    return tuple(dict.fromkeys(by_spelling[one] for one in near))[:3]
