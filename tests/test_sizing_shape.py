@@ -263,6 +263,7 @@ def test_nothing_near(asked: str) -> None:
         ("unsloth/DeepSeek-R1-bf16", "DeepSeek-R1", "bf16"),
         ("llama3.1:8b-instruct-q4_K_M", "Llama-3.1-8B", "int4"),
         ("google/gemma-3-27b-it-qat-q4_0-gguf", "Gemma-3-27b", "int4"),
+        ("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-FP8", "Nemotron-3-Nano-30B-A3B", "fp8"),
     ],
 )
 def test_a_quantised_variant_is_its_base_with_that_precision(asked: str, base: str, precision: str) -> None:

@@ -18,6 +18,7 @@ from infragen.decide.sizing.shape import (
     ShapeError,
     attention_layers,
     audio_front,
+    family_widths,
     from_dimensions,
 )
 
@@ -30,8 +31,7 @@ HEADS = ("num_attention_heads", "n_head", "num_heads", "n_heads", "decoder_atten
 KV_HEADS = ("num_key_value_heads", "n_head_kv", "num_kv_heads", "n_kv_heads")
 HEAD_DIM = ("head_dim", "d_kv", "kv_channels")
 FEED_FORWARD = (
-    "intermediate_size", "n_inner", "d_ff", "ffn_dim", "hidden_dim", "ffn_hidden_size", "decoder_ffn_dim",
-    "intermediate_size_mlp",
+    "intermediate_size_mlp", "dense_intermediate_size", "intermediate_size", "n_inner", "d_ff", "ffn_dim", "hidden_dim", "ffn_hidden_size", "decoder_ffn_dim",
 )  # fmt: skip
 VOCABULARY = ("vocab_size", "padded_vocab_size", "n_vocab")
 POSITIONS = (
@@ -140,6 +140,7 @@ def _adjusted(config: Config, family: ModelFamily) -> ModelFamily:
         changes["attention_bias"] = "qkvo"
     if isinstance(config.get("mlp_bias"), bool):
         changes["mlp_bias"] = config["mlp_bias"]
+    changes |= _of_layers_apart(config)
     if config.get("qk_norm") is True or config.get("use_qk_norm") is True:
         changes["qk_norm"] = "head" if family.qk_norm == "none" else family.qk_norm
     if "gated" in str(config.get("feed_forward_proj", "")):
@@ -164,6 +165,24 @@ def _adjusted(config: Config, family: ModelFamily) -> ModelFamily:
     if _integer(config, ("kv_lora_rank",)) is None and "kv_lora_rank" not in config and _integer(config, KV_HEADS):
         changes.setdefault("kv_lora_rank", family.kv_lora_rank)
     return replace(family, **changes)
+
+
+def _of_layers_apart(config: Config) -> dict[str, object]:
+    """What a config says of linear attention, and of global layers that are built otherwise than windowed ones."""
+    changes: dict[str, object] = {}
+    if config.get("attn_output_gate") is True:
+        changes["has_output_gate"] = True
+    heads, width = _integer(config, ("linear_num_value_heads",)), _integer(config, ("linear_value_head_dim",))
+    if heads and width:
+        key_heads, key_width = _integer(config, ("linear_num_key_heads",)), _integer(config, ("linear_key_head_dim",))
+        changes["linear_key_width"] = (key_heads or heads) * (key_width or width)
+        changes["linear_value_width"] = heads * width
+    global_width = _integer(config, ("global_head_dim",))
+    if global_width:
+        changes["global_head_dim"] = global_width
+        changes["global_kv_heads"] = _integer(config, ("num_global_key_value_heads",)) or 0
+        changes["has_shared_kv"] = config.get("attention_k_eq_v") is True
+    return changes
 
 
 def _count(config: Config, key: str) -> int:
@@ -235,10 +254,12 @@ def _dimensions(config: Config, family: ModelFamily, kind: Kind) -> Dimensions:
     shared_width = _integer(config, ("shared_expert_intermediate_size",))
     if experts and shared_width:
         shared = max(1, round(shared_width / expert_width))
+    if experts and config.get("enable_moe_block") is True:
+        shared = max(1, round(feed_forward / expert_width))  # a dense part beside the experts of every layer
     if experts and not shared and family.window_tokens and "intermediate_size_mlp" in config:
         shared = 1  # a shared expert that the config takes for granted
     tied = config.get("tie_word_embeddings")
-    has_latent = bool(family.kv_lora_rank)
+    has_latent, output_rank = bool(family.kv_lora_rank), _integer(config, ("o_lora_rank",)) or 0
     positions = _integer(config, POSITIONS) or 0
     image_positions, patch = _image_front(config, hidden)
     vocabulary = _integer(config, VOCABULARY) or 0
@@ -269,11 +290,14 @@ def _dimensions(config: Config, family: ModelFamily, kind: Kind) -> Dimensions:
         shared_experts=shared if experts else 0,
         dense_layers=min(layers, family.dense_layers) if experts else 0,
         moe_every=max(1, family.moe_every),
-        q_lora_rank=(family.q_lora_rank or 0) if has_latent else 0,
+        q_lora_rank=(family.q_lora_rank or 0) if has_latent or output_rank else 0,
+        output_rank=output_rank,
+        output_groups=_integer(config, ("o_groups",)) or 1,
         kv_lora_rank=family.kv_lora_rank or 0,
         rope_head_dim=(family.rope_head_dim or 0) if has_latent else 0,
         nope_head_dim=(family.nope_head_dim or 0) if has_latent else 0,
         value_head_dim=(family.value_head_dim or 0) if has_latent else 0,
+        **family_widths(family, layers, kv_heads),
         encoder_layers=(_integer(config, ("encoder_layers",)) or layers) if kind == "encoder-decoder" else 0,
         extra_parameters=(audio_front(audio, hidden) if is_audio else 0) + patch,
     )
@@ -311,6 +335,8 @@ def _tower_parameters(config: Config) -> float:
 def _checkpoint_format(config: Config, text: Config) -> str:
     """The storage format of the published weights."""
     quantised = config.get("quantization_config") or text.get("quantization_config")
+    if str(text.get("expert_dtype", "")).lower() == "fp4":
+        return "mxfp4"
     if isinstance(quantised, Mapping):
         found = _quantised_format(quantised)
         if found:

@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from infragen.decide.sizing.facts import ModelFamily
 
+LINEAR_HEAD = 128  # width of a head of linear attention
+
 
 class Dimensions(Struct, frozen=True):
     """Widths and depths of a transformer. ``layers`` are those of the stack that generates (or of the only stack)."""
@@ -33,6 +35,14 @@ class Dimensions(Struct, frozen=True):
     rope_head_dim: int = 0
     nope_head_dim: int = 0
     value_head_dim: int = 0
+    linear_layers: int = 0  # of linear attention; counted like the others where no widths are known
+    linear_key_width: int = 0  # of all heads
+    linear_value_width: int = 0
+    global_layers: int = 0  # among windowed ones, with heads of their own
+    global_head_dim: int = 0
+    global_kv_heads: int = 0
+    output_rank: int = 0  # of an output projection in groups of heads, through a narrow space
+    output_groups: int = 0
     encoder_layers: int = 0  # of an encoder-decoder
     extra_parameters: int = 0  # counted elsewhere: patches, convolutions, encoder positions
 
@@ -70,6 +80,10 @@ def _layers(dims: Dimensions, family: ModelFamily) -> int:
     router = dims.hidden_size * dims.experts + (dims.experts if family.router_bias else 0)
     shared = dims.shared_experts * expert
     stack = dims.layers * every + dims.moe_layers * (shared + router) + (dims.layers - dims.moe_layers) * dense
+    if dims.linear_value_width:
+        stack += dims.linear_layers * (_linear_attention(dims) - attention(dims, family))
+    if dims.global_layers and dims.global_head_dim:
+        stack += dims.global_layers * (_global_attention(dims, family) - attention(dims, family))
     if dims.encoder_layers:  # each decoder layer attends to the encoder too, behind a norm of its own
         stack += dims.layers * (attention(dims, family) + norm) + dims.encoder_layers * (every + dense)
     return stack
@@ -89,6 +103,9 @@ def attention(dims: Dimensions, family: ModelFamily) -> int:
         expand = dims.kv_lora_rank * heads * (dims.nope_head_dim + dims.value_head_dim)
         return query + compress + expand + heads * dims.value_head_dim * h
     q_width, kv_width = heads * dims.head_dim, dims.kv_heads * dims.head_dim
+    if dims.output_rank:  # keys are values
+        query = (h + 1 + q_width) * dims.q_lora_rank if dims.q_lora_rank else h * q_width
+        return query + h * kv_width + q_width * dims.output_rank + dims.output_groups * dims.output_rank * h
     biases = {
         "none": 0,
         "qkv": q_width + 2 * kv_width,
@@ -96,7 +113,23 @@ def attention(dims: Dimensions, family: ModelFamily) -> int:
         "qkvo": q_width + 2 * kv_width + h,
     }[family.attention_bias]
     norms = {"none": 0, "head": 2 * dims.head_dim, "full": q_width + kv_width}[family.qk_norm]
-    return 2 * h * q_width + 2 * h * kv_width + biases + norms + (heads if family.has_sinks else 0)
+    gate = h * q_width if family.has_output_gate else 0
+    return 2 * h * q_width + 2 * h * kv_width + gate + biases + norms + (heads if family.has_sinks else 0)
+
+
+def _linear_attention(dims: Dimensions) -> int:
+    """A gated delta rule: queries and keys, values, their gate, two rates per head, a convolution of four, the output."""
+    h, key, value = dims.hidden_size, dims.linear_key_width, dims.linear_value_width
+    heads = value // LINEAR_HEAD
+    mixed = 2 * key + value
+    return h * (mixed + value + 2 * heads) + 4 * mixed + 2 * heads + LINEAR_HEAD + value * h
+
+
+def _global_attention(dims: Dimensions, family: ModelFamily) -> int:
+    """Attention of a global layer whose heads differ; keys may serve as values."""
+    q_width, kv_width = dims.attention_heads * dims.global_head_dim, dims.global_kv_heads * dims.global_head_dim
+    norms = 2 * dims.global_head_dim if family.qk_norm == "head" else 0
+    return 2 * dims.hidden_size * q_width + (1 if family.has_shared_kv else 2) * dims.hidden_size * kv_width + norms
 
 
 def _mlp(hidden: int, width: int, family: ModelFamily, has_bias: bool) -> int:

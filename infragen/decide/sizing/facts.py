@@ -59,6 +59,12 @@ class ModelFamily(Struct, frozen=True):
     audio_bands: int  # of the convolutions in front of an audio encoder
     kind: Literal["decoder", "encoder", "encoder-decoder", "diffusion"]
     decoder_layers: int | None  # where they are not as many as the encoder's
+    has_output_gate: bool  # of attention: as wide as the query, beside it
+    linear_key_width: int  # of all heads of a linear-attention layer; 0: counted like a full one
+    linear_value_width: int
+    global_head_dim: int  # of the global layers among windowed ones; 0: as on the others
+    global_kv_heads: int
+    has_shared_kv: bool  # global layers project keys alone and take them for values
 
 
 class TrainingBand(Struct, frozen=True):

@@ -12,24 +12,11 @@ from functools import lru_cache
 
 from infragen.facts.model import ModelCard
 
-TUNING = frozenset(
-    {
-        "instruct",
-        "it",
-        "hf",
-        "chat",
-        "pt",
-        "meta",
-        "thinking",
-        "think",
-        "reasoning",
-        "preview",
-        "sft",
-        "dpo",
-        "exp",
-        "terminus",
-    }
-)  # the same shape, trained further
+# the same shape, trained further; makers who repeat themselves
+TUNING = frozenset({
+    "instruct", "it", "hf", "chat", "pt", "meta", "nvidia", "thinking", "think", "reasoning", "preview", "sft", "dpo",
+    "exp", "terminus",
+})  # fmt: skip
 UNTUNED = frozenset({"base"})  # dropped from what is asked only: in a name it may be a size
 QUANTISED = {
     "fp8": "fp8", "w8a8": "int8", "w8a16": "int8", "int8": "int8", "8bit": "int8", "int4": "int4", "w4a16": "int4",

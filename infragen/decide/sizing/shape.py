@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from infragen.decide.sizing.count import Count, Dimensions, count
+from infragen.decide.sizing.count import LINEAR_HEAD, Count, Dimensions, count
 from infragen.decide.sizing.facts import ModelFamily, SizingFacts
 from infragen.descriptor.model import Model
 from infragen.facts.model import ModelCard
@@ -181,9 +181,24 @@ def card_dimensions(card: ModelCard, family: ModelFamily) -> Dimensions | None:
         rope_head_dim=(family.rope_head_dim or 0) if has_latent else 0,
         nope_head_dim=family.nope_head_dim or 0,
         value_head_dim=family.value_head_dim or 0,
+        **family_widths(family, card.layers, card.kv_heads or card.attention_heads),
         encoder_layers=card.layers if CARD_KINDS.get(card.modality) == "encoder-decoder" else 0,
         extra_parameters=audio_front(family, card.hidden_size),
     )
+
+
+def family_widths(family: ModelFamily, layers: int, kv_heads: int) -> dict[str, int]:
+    """Widths of the layers that differ from the others: of linear attention, and of global attention among windows."""
+    linear = family.linear_per_full
+    wide = layers // (family.local_per_global + 1) if family.local_per_global and family.global_head_dim else 0
+    return {
+        "linear_layers": layers - layers // (linear + 1) if linear else 0,
+        "linear_key_width": family.linear_key_width,
+        "linear_value_width": family.linear_value_width,
+        "global_layers": wide,
+        "global_head_dim": family.global_head_dim,
+        "global_kv_heads": family.global_kv_heads or kv_heads,
+    }
 
 
 def audio_front(family: ModelFamily, width: int) -> int:
@@ -210,7 +225,7 @@ def _assembled(
     scale = min(1.0, parameters / counted.total)
     experts = counted.experts * scale
     if active < 0.95 * parameters and not counted.experts:
-        experts = _unexplained_experts(parameters, active)
+        experts = min(_unexplained_experts(parameters, active), parameters - counted.embeddings * scale)
     width = dims.hidden_size
     per_rank = (
         2 * (width + dims.attention_heads * dims.head_dim)
@@ -273,17 +288,23 @@ def attention_layers(
         return (AttentionLayers(dims.layers, values, None, dims.kv_heads, crossed, query),)
     if family.linear_per_full:
         full = dims.layers // (family.linear_per_full + 1)
-        state = dims.attention_heads * dims.head_dim * 128.0  # one 128-wide state row per key channel
+        width = dims.linear_value_width or dims.attention_heads * dims.head_dim
+        state = width * float(LINEAR_HEAD)  # one row per key channel of a head
         return (
             AttentionLayers(full, values, None, dims.kv_heads, 0.0, query),
             AttentionLayers(dims.layers - full, 0.0, None, dims.attention_heads, state),
         )
     window = window or family.window_tokens
-    if window is None:
-        return (AttentionLayers(dims.layers, values, None, dims.kv_heads, 0.0, query),)
-    wide = dims.layers // (family.local_per_global + 1) if family.local_per_global else 0
-    local = AttentionLayers(dims.layers - wide, values, window, dims.kv_heads, 0.0, query)
-    return (AttentionLayers(wide, values, None, dims.kv_heads, 0.0, query), local) if wide else (local,)
+    every = AttentionLayers(dims.layers, values, window, dims.kv_heads, 0.0, query)
+    if window is None or not family.local_per_global:
+        return (every,)
+    wide = dims.layers // (family.local_per_global + 1)
+    if dims.global_head_dim:
+        query = 4.0 * dims.attention_heads * dims.global_head_dim
+        values = 2.0 * dims.global_kv_heads * dims.global_head_dim
+    heads = dims.global_kv_heads if dims.global_head_dim else dims.kv_heads
+    local = replace(every, layers=dims.layers - wide)
+    return (AttentionLayers(wide, values, None, heads, 0.0, query), local) if wide else (local,)
 
 
 def from_numbers(given: Model, facts: SizingFacts) -> ModelShape:
