@@ -212,7 +212,9 @@ def test_a_guessed_shape_widens_the_ranges() -> None:
     assert isinstance(known, ServingFit)
     assert guessed.tpot_ms is not None
     assert known.tpot_ms is not None
-    assert guessed.tpot_ms.high / guessed.tpot_ms.low > 1.2 * known.tpot_ms.high / known.tpot_ms.low
+    known_width, width = known.tpot_ms.high / known.tpot_ms.low, guessed.tpot_ms.high / guessed.tpot_ms.low
+    assert known_width < width <= 2.5
+    assert width == pytest.approx(min(2.5, known_width * 1.15**2), rel=0.05)
 
 
 def test_machines_that_come_in_units() -> None:

@@ -311,8 +311,9 @@ def _widened(range: Range | None, factor: float = 1.0) -> Range | None:
     """A range from a model whose shape had to be guessed, or whose kernels differ between engines; never above `WIDEST`."""
     if range is None:
         return None
-    factor = min(factor, math.sqrt(WIDEST * range.low / range.high) * (1 - 1e-9))
-    return Range(min(range.expected, range.low / factor), range.expected, max(range.expected, range.high * factor))
+    high = max(range.expected, range.high * factor)
+    low = max(range.low / factor, high / WIDEST * (1 + 1e-9))
+    return Range(min(range.expected, low), range.expected, high)
 
 
 def _margins(
