@@ -155,7 +155,8 @@ def _fit(
     ttft = None if is_image else Range(*(band.ttft_s(at_rate) * 1000 for band in reversed(bands)))
     tpot = Range(*(band.tpot_s(at_rate) * 1000 for band in reversed(bands))) if shape.is_generative else None
     spread = (GUESS_SPREAD if shape.is_estimated else 1.0) * (MOE_SPREAD if shape.is_moe else 1.0)
-    tokens, ttft, tpot = (_widened(one, spread) for one in (tokens, ttft, tpot))
+    tokens = _widened(tokens, spread)
+    ttft, tpot = (_widened(one, spread, is_time=True) for one in (ttft, tpot))
     capacity = replicas * expected.requests_per_second(allowed)
     margins = tuple(_margins(need, traffic, layout, memory, ttft, tpot, capacity))
     return ServingFit(
@@ -307,13 +308,19 @@ def _batch_hours(need: ServeNeed, rate: Range) -> Range | None:
     return Range(*(need.requests / (3600 * one) for one in (rate.high, rate.expected, rate.low)))
 
 
-def _widened(range: Range | None, factor: float = 1.0) -> Range | None:
-    """A range from a model whose shape had to be guessed, or whose kernels differ between engines; never above `WIDEST`."""
+def _widened(range: Range | None, factor: float, *, is_time: bool = False) -> Range | None:
+    """A range from a model whose shape had to be guessed, or whose kernels differ between engines; never above `WIDEST`.
+
+    What is too wide loses its slow end.
+    """
     if range is None:
         return None
-    high = max(range.expected, range.high * factor)
-    low = max(range.low / factor, high / WIDEST * (1 + 1e-9))
-    return Range(min(range.expected, low), range.expected, high)
+    low, high, widest = range.low / factor, range.high * factor, WIDEST * (1 - 1e-9)
+    if is_time:
+        low = max(low, range.expected / widest)
+        return Range(low, range.expected, min(high, low * widest))
+    high = min(high, range.expected * widest)
+    return Range(max(low, high / widest), range.expected, high)
 
 
 def _margins(
