@@ -113,3 +113,25 @@ def test_no_range_is_wider_than_it_may_be(
     for one in (fit.tokens_per_second, fit.tpot_ms, fit.ttft_ms):
         assert one is not None
         assert one.low <= one.expected <= one.high <= WIDEST * one.low
+
+
+def test_the_end_of_a_short_job_counts() -> None:
+    """Bursts of 1,000 prompts at a fast machine reach a fraction of its steady rate; long jobs reach it."""
+    found = speed(shape("Llama-3.1-8B"), machine("a3-highgpu-1g"), 217, 202, kv_read_bytes=40e6)
+    steady = found.requests_per_second(512)
+    rates = [found.job_rate(512, requests) for requests in (10, 512, 1000, 10_000, 1e7)]
+    assert rates == sorted(rates)
+    assert 0.4 * steady < rates[2] < 0.8 * steady
+    assert rates[-1] == pytest.approx(steady, rel=0.01)
+    assert found.job_rate(1, 1) == pytest.approx(found.requests_per_second(1), rel=0.1)
+
+
+def test_a_short_job_is_said_to_be_one() -> None:
+    lengths = {"input_tokens": 217, "output_tokens": 202, "is_batch": True}
+    short, long = (fitted("Llama-3.1-8B", "a3-highgpu-1g", requests=number, **lengths) for number in (1000, 1e7))
+    assert any("a short job" in one for one in short.assumptions)
+    assert not any("a short job" in one for one in long.assumptions)
+    assert short.batch_hours is not None
+    assert short.batch_hours.low <= short.batch_hours.expected <= short.batch_hours.high
+    assert short.tokens_per_second is not None
+    assert short.batch_hours.expected == pytest.approx(1000 * 202 / 3600 / short.tokens_per_second.expected)

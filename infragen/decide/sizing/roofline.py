@@ -6,6 +6,7 @@ architecture. Steady state of continuous batching: a batch of B requests occupie
 """
 
 import math
+from itertools import pairwise
 from typing import Literal
 
 from msgspec import Struct
@@ -20,6 +21,7 @@ ALLREDUCES_PER_LAYER = 2
 GROUPED_SHARE = 0.8  # of the rates that is left where groups of devices wait for the busiest: see docs/calibration.md
 NARROW_EXPERT = 2048  # inner width up to which a routed expert is narrow
 ROUTING_POWER = 1 / 3  # by which what routing costs falls with the width of an expert: see docs/calibration.md
+DRAIN_POINTS = 24  # batches that the end of a job is summed over
 PIPELINE_HOP_S = 50e-6  # latency of one hand-over between VMs
 
 
@@ -76,6 +78,25 @@ class Speed(Struct, frozen=True):
     def requests_per_second(self, batch: float) -> float:
         """Requests that a replica completes, at that many in flight."""
         return batch / (batch * self.prefill_cost_s + self.output_tokens * self.decode_s(batch))
+
+    def job_rate(self, batch: int, requests: float) -> float:
+        """Requests per second over a whole job of that many: full until none waits, then fewer and fewer answer on.
+
+        Lengths of answers vary about their mean as far as it is long (exponentially): of n requests left, one ends
+        after each n-th part of the mean. Answers of one length end together instead, and sooner.
+        """
+        at_once = max(1, min(batch, int(requests)))
+        full = max(0.0, requests - at_once) / self.requests_per_second(at_once)
+        started = at_once * self.prefill_cost_s
+        return requests / (full + started + self.output_tokens * self._draining_s(at_once))
+
+    def _draining_s(self, batch: int) -> float:
+        """Sum of the time of a step over its requests, from that many down to one."""
+        steps = [*(round(batch ** (n / DRAIN_POINTS)) for n in range(DRAIN_POINTS)), batch + 1]
+        spans = ((low, high) for low, high in pairwise(steps) if high > low)
+        return sum(
+            self.decode_s((low + high - 1) / 2) * (math.log(high - 0.5) - math.log(low - 0.5)) for low, high in spans
+        )
 
     def ttft_s(self, batch: float) -> float:
         """Time to the first token: own prefill, a decode step, and the mean wait behind other prefills."""

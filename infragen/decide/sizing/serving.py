@@ -27,6 +27,7 @@ __all__ = ["MAX_SEQUENCES", "ServeNeed", "ServingFit", "size_serving"]
 UTILISATION = 0.85  # of a replica's capacity at the peak rate: room for bursts
 GROUPING_GAIN = 1.1  # that attention in groups must bring to be worth what the engine must be told for it
 MOE_SPREAD = 1.2  # how far engines lie apart on experts, each way: see docs/calibration.md
+SHORT_JOB = 0.8  # of the steady rate, below which a plan says that the job is short
 GUESS_SPREAD = 1.15  # more, where the shape had to be guessed
 WIDEST = 2.5  # highest over lowest figure of a range
 MAX_SEQUENCES = 1024  # that an engine schedules at once; vLLM's default on large accelerators
@@ -149,8 +150,8 @@ def _fit(
     asked = at_rate if traffic.rate or traffic.concurrency else 1
     kv = max(layout.kv_longest, asked * layout.kv_request)  # what is asked for, not the pool that is left
     memory = replace(layout.fixed, kv_cache=min(kv, layout.room)).gib(layout.budget)
-    rate = Range(*(found.busy * band.requests_per_second(found.batch) for band in bands))
     is_image = shape.kind == "diffusion"
+    rate = Range(*(found.busy * _rate(need, shape, found, band) for band in bands))
     tokens = None if is_image else rate.scaled(found.tokens)
     ttft = None if is_image else Range(*(band.ttft_s(at_rate) * 1000 for band in reversed(bands)))
     tpot = Range(*(band.tpot_s(at_rate) * 1000 for band in reversed(bands))) if shape.is_generative else None
@@ -186,9 +187,27 @@ def _fit(
             *traffic.assumptions,
             *expected.assumptions,
             *_shared(need, found),
+            *_short(need, found, rate),
             *_grouped(layout),
         ),
     )
+
+
+def _rate(need: ServeNeed, shape: ModelShape, found: _Sufficient, speed: Speed) -> float:
+    """Requests per second of a busy replica: steadily, or over a batch job of a stated number."""
+    if need.is_batch and need.requests and shape.is_generative:
+        return speed.job_rate(found.batch, max(1.0, need.requests / found.busy))
+    return speed.requests_per_second(found.batch)
+
+
+def _short(need: ServeNeed, found: _Sufficient, rate: Range) -> Iterator[str]:
+    """That a batch job is so short that its end counts, where it is."""
+    steady = found.busy * found.expected.requests_per_second(found.batch)
+    if need.requests and rate.expected < SHORT_JOB * steady:
+        yield (
+            f"{need.requests:,.0f} requests are a short job: fewer and fewer run at once towards its end, which leaves "
+            f"{rate.expected / steady:.0%} of the steady rate"
+        )
 
 
 def _shared(need: ServeNeed, found: _Sufficient) -> Iterator[str]:
