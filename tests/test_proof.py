@@ -2,8 +2,10 @@
 
 import pytest
 
+from infragen import units
 from infragen.descriptor.source import File, Source
 from infragen.pipeline import Compilation, compile_workload
+from infragen.render import text
 from tests.examples import CATALOG, TEMPLATES, TODAY
 
 SERVE = """version: 1
@@ -23,8 +25,8 @@ machine: {{{machine}}}
 CHAT = "input_tokens: 2000, output_tokens: 500, max_context_tokens: 8192, requests_per_second: 4, tpot_ms: 50"
 
 
-def compiled(text: str) -> Compilation:
-    return compile_workload(Source(File("workload.yaml", text.encode()), (), ()), CATALOG, TEMPLATES, TODAY)
+def compiled(written: str) -> Compilation:
+    return compile_workload(Source(File("workload.yaml", written.encode()), (), ()), CATALOG, TEMPLATES, TODAY)
 
 
 def served(model: str = "Llama-3.1-70B", serve: str = CHAT, machine: str = "accelerators: [A100-80GB]") -> Compilation:
@@ -186,3 +188,24 @@ def test_the_next_smaller_than_one_machine_has_fewer_of_the_same_accelerators() 
     smaller = CATALOG.machines[text.split()[3].rstrip(",")]
     assert smaller.accelerator == choice.accelerator.name
     assert smaller.accelerators < choice.accelerators_per_node
+
+
+H100 = SERVE.format(model="Llama-3.1-8B", serve="requests_per_second: 1", machine="accelerators: [h100]")
+
+
+def test_a_cheaper_machine_that_is_not_had_on_demand_is_told_with_its_price() -> None:
+    """Smaller machines of the accelerator are sold as Spot or queued only: the larger one is taken, and says what it passes over."""
+    plan = compiled(H100).plan
+    assert (plan.machine.choice.type, plan.capacity.choice.model) == ("a3-highgpu-8g", "on-demand")
+    told = {one.rule: one.text for one in plan.machine.because}["C009"]
+    assert "1 × a3-highgpu-1g would do for less, and can be had for this work as spot only: machines " in told
+    words = text.explain(plan, "machine", "a3-highgpu-1g")
+    assert "can be had for this work as spot only, and comes last unless that is asked for (C009" in words
+    asked = compiled(H100.replace("accelerators: [h100]", "type: a3-highgpu-1g") + "capacity: {model: spot}\n").plan
+    assert f"machines {units.usd(asked.estimate.costs.of('compute'))} an hour" in told
+    assert "C009" not in {one.rule for one in asked.machine.because}
+
+
+def test_what_is_not_sold_on_demand_is_no_change_of_the_need() -> None:
+    """A smaller precision does not need fewer accelerators where the present one does not either."""
+    assert not [one for one in compiled(H100).plan.machine.would_change if "precision" in one]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from infragen import units
 from infragen.decide import emissions, place, sizing_of
+from infragen.decide.capacity import LAST_RESORT
 from infragen.decide.fit import Fit
 from infragen.decide.model import (
     Alternative,
@@ -147,7 +148,21 @@ def _ranked(best: Candidate, ranked: list[Candidate], optimise: str) -> list[Rea
                 RANK_SMALLEST.id, f"{best.accelerators:g} instead of {cheapest.accelerators:g} accelerators: {other}"
             )
         )
-    return found
+    return [*found, *_only_otherwise(best, others)]
+
+
+def _only_otherwise(best: Candidate, others: Sequence[Candidate]) -> Iterator[Reason]:
+    """The cheapest machine that costs less and was passed over, since it can be had only in a way that nobody asked for."""
+    if best.is_last_resort or best.usd is None:
+        return
+    cheaper = [one for one in others if one.is_last_resort and one.usd is not None and one.usd < best.usd]
+    if not cheaper:
+        return
+    one = min(cheaper, key=lambda other: other.usd or 0.0)
+    taken = f"`machine.type: {one.fit.machine.type}` with `capacity.model: {one.model}` takes it"
+    machines = f"{one.fit.nodes} × {one.fit.machine.label}"
+    text = f"{machines} would do for less, and can be had for this work as {one.model} only: {one.figures()}; {taken}"
+    yield Reason(LAST_RESORT.id, text)
 
 
 def _next_smaller(need: Need, best: Candidate, fits: Narrowed[Fit]) -> Reason | None:

@@ -555,8 +555,7 @@ def would_change(need: Need, chosen: Fit, fits: Narrowed[Fit]) -> tuple[str, ...
         return ()
     family = _family(chosen, fits)
     texts = (
-        _changed(replace(need, workload=vary(need.workload)), name, chosen, family, is_less=is_less)
-        for name, vary, is_less in variations(need, chosen)
+        _changed(need, vary, name, chosen, family, is_less=is_less) for name, vary, is_less in variations(need, chosen)
     )
     return tuple(filter(None, texts))
 
@@ -573,20 +572,27 @@ def _family(chosen: Fit, fits: Narrowed[Fit]) -> list[Machine]:
     return sorted(same, key=lambda one: (one.record.accelerators, one.memory_gib, one.label))
 
 
-def _changed(varied: Need, name: str, chosen: Fit, family: list[Machine], *, is_less: bool) -> str:
+def _changed(need: Need, vary: Change, name: str, chosen: Fit, family: list[Machine], *, is_less: bool) -> str:
     """What the choice becomes under a variation; empty where it stays."""
+    varied = replace(need, workload=vary(need.workload))
     asked, before = asked_of(varied), f"{chosen.nodes} × {chosen.machine.label}"
     found = fit(varied, asked, chosen.machine)
     if isinstance(found, Fit) and found.nodes == chosen.nodes and not is_less:
         return ""
-    fitting = (fit(varied, asked, box) for box in family)
-    least = min((one for one in fitting if isinstance(one, Fit)), key=_size, default=None)
+    least, least_now = _least(varied, family), _least(need, family)
     if isinstance(found, Shortfall):
         instead = f": {least.nodes} × {least.machine.label} would" if least else f": {found.message}"
         return f"with {name} {chosen.machine.label} no longer does{instead}"
-    if is_less and least and _size(least) < min(_size(chosen), _size(found)):
+    if is_less and least and least_now and _size(least) < min(_size(chosen), _size(found), _size(least_now)):
         return f"with {name}, fewer accelerators of this series would do: {least.nodes} × {least.machine.label} instead of {before}"
     return f"with {name}, {found.nodes} instead of {before} do" if found.nodes != chosen.nodes else ""
+
+
+def _least(need: Need, family: list[Machine]) -> Fit | None:
+    """The fewest accelerators of the family that do."""
+    asked = asked_of(need)
+    fitting = (fit(need, asked, box) for box in family)
+    return min((one for one in fitting if isinstance(one, Fit)), key=_size, default=None)
 
 
 def _size(one: Fit) -> tuple[float, int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from infragen import units
+from infragen.decide.capacity import LAST_RESORT
 from infragen.decide.model import Decision, Estimate, Plan
 from infragen.diagnostics import CATALOGUE
 from infragen.render import words
@@ -82,12 +83,15 @@ def explain(plan: Plan, subject: str | None, alternative: str | None, also: Coll
         raise KeyError(f"`{alternative}` was not a candidate for {subject}")
     lines = [f"{one.candidate} was rejected by {one.rule} {_name(one.rule)}: {one.because}" for one in gone]
     names = {one.candidate for one in gone}
-    lines += [
-        f"{one.candidate} can be had when it is asked for: {words.other(one)}"
-        if one.candidate in names
-        else f"{one.candidate} would do, and ranked behind the choice: {one.because}"
-        for one in behind
-    ]
+    is_resort = decision.ranked is not None and decision.ranked.is_last_resort
+    for one in behind:
+        if one.candidate in names:
+            lines.append(f"{one.candidate} can be had when it is asked for: {words.other(one)}")
+        elif one.is_last_resort and not is_resort:
+            only = f"can be had for this work as {one.capacity} only, and comes last unless that is asked for"
+            lines.append(f"{one.candidate} would do, {only} ({LAST_RESORT.id} {LAST_RESORT.name}): {one.because}")
+        else:
+            lines.append(f"{one.candidate} would do, and ranked behind the choice: {one.because}")
     return "\n".join(lines) + "\n"
 
 
