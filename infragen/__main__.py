@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from infragen.cli import FAILED, main
 
@@ -20,10 +20,20 @@ def run() -> None:
             main()
         finally:
             sys.stdout.flush()
+    except SystemExit as end:
+        _end(end)
     except OSError as error:
         if error.filename is not None:
             raise
         _give_up(error)
+
+
+def _end(end: SystemExit) -> NoReturn:
+    """End without taking the interpreter down piece by piece, which costs a twentieth of a cold plan and frees nothing."""
+    if not isinstance(end.code, int):
+        raise end
+    sys.stderr.flush()
+    os._exit(end.code)
 
 
 def _nowhere() -> TextIO:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from infragen.render.comparison import Comparison
     from infragen.render.report import Report
 
+# Plugins that watch pydantic validate are of no use here; looking for them reads the metadata of every installed package.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 gc.disable()  # a run makes few cycles and ends soon; collecting while modules load costs a tenth of a cold plan
 
 OK, FAILED, USAGE = 0, 1, 2

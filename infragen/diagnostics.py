@@ -5,7 +5,7 @@ is one finding of a rule at one place. `Diagnostics` collects them; it only grow
 then calls `raise_if_errors` as its last act. How a finding looks on a terminal is the business of ``render`` alone.
 """
 
-import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from typing import TypeVar
@@ -85,6 +85,7 @@ class Rule(Struct, frozen=True):
 CATALOGUE: dict[str, Rule] = {}
 """Every rule of the modules imported so far, by id."""
 
+_HEADINGS = re.compile(r"\n *(?:Why|Example):")
 _NAMES: set[tuple[str, str]] = set()  # stage and name of each
 
 
@@ -94,8 +95,7 @@ def declare(id: str, name: str, text: str, source: str) -> Rule:
     Raises ValueError on a second rule with the same id, or the same name in its stage, and on a text without both
     headings.
     """
-    sections = inspect.cleandoc(text).replace("\nWhy:", "\0").replace("\nExample:", "\0").split("\0")
-    parts = [" ".join(section.split()) for section in sections]
+    parts = [" ".join(section.split()) for section in _HEADINGS.split(text)]
     if len(parts) != 3:
         raise ValueError(f"{id}: the text needs a summary, `Why:` and `Example:`")
     if id in CATALOGUE or (id[0], name) in _NAMES:

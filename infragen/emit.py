@@ -12,8 +12,6 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache, partial
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from jinja2 import DictLoader, Environment, FileSystemBytecodeCache, StrictUndefined, TemplateError
@@ -93,10 +91,11 @@ def load_templates(directory: Path | None = None, diags: Diagnostics | None = No
     return found
 
 
-def template_root() -> Traversable:
+def template_root() -> Path:
     """The shipped templates: in the package once it is built, beside it in a checkout."""
-    packaged: Traversable = files("infragen") / "templates"
-    return packaged if packaged.is_dir() else Path(__file__).parents[1] / "templates"
+    package = Path(__file__).parent
+    packaged = package / "templates"
+    return packaged if packaged.is_dir() else package.parent / "templates"
 
 
 @cache
@@ -161,11 +160,8 @@ class _Bytecode(FileSystemBytecodeCache):
                 super().dump_bytecode(bucket)
 
 
-def _bytecode() -> _Bytecode | None:
-    root = template_root()
-    if not isinstance(root, Path):
-        return None
-    return _Bytecode(str(root / "__pycache__"), f"%s.{sys.implementation.cache_tag}")
+def _bytecode() -> _Bytecode:
+    return _Bytecode(str(template_root() / "__pycache__"), f"%s.{sys.implementation.cache_tag}")
 
 
 def _render(environment: Environment, path: str, record: Mapping[str, object], diags: Diagnostics) -> str:

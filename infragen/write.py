@@ -19,7 +19,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
-from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,6 +26,7 @@ from msgspec import Struct
 
 from infragen import __version__, inputs
 from infragen.diagnostics import Diagnostic, Diagnostics, Rule, Span, declare
+from infragen.facts import DATA
 from infragen.fileset import FileSet
 
 MANIFEST = ".infragen.json"
@@ -141,7 +141,7 @@ def manifest(files: FileSet, tool: str, catalogue: str) -> FileSet:
 
 def with_manifest(files: FileSet) -> FileSet:
     """``files`` with the manifest of this infragen and its catalogue, which is as new as its newest table."""
-    tables = json.loads((resources.files("infragen.facts") / "data" / "tables.json").read_text(encoding="utf-8"))
+    tables = json.loads((DATA / "tables.json").read_text(encoding="utf-8"))
     return manifest(files, tool=__version__, catalogue=max(table["as_of"] for table in tables.values()))
 
 

@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from infragen.decide import advice
 from infragen.decide.advice import LEAST_SHARE, MOST
 from infragen.descriptor.source import File, Source
 from infragen.pipeline import Compilation, compile_workload
@@ -102,3 +103,18 @@ def test_what_the_work_does_not_allow_is_not_advised():
 def test_lora_is_advised_for_a_full_fine_tune_only():
     assert "train.method: lora" in changes(TUNE)
     assert "train.method: lora" not in changes({**TUNE, "train": TUNE["train"] | {"method": "lora"}})
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        SERVE,
+        SERVE | {"capacity": {"interruptible": True}},
+        SERVE | {"model": {"name": "Llama-3.1-8B"}, "capacity": {"model": "spot"}},
+        BATCH | {"serve": {"input_tokens": 1000, "output_tokens": 200, "concurrent_requests": 40}},
+    ],
+)
+def test_what_costs_too_much_to_be_looked_at_would_not_have_been_advised(case, monkeypatch):
+    bounded, decide = run(yaml.safe_dump(case)).plan.advice, advice._decide
+    monkeypatch.setattr(advice, "_decide", lambda need, edit, known, usd_below=None: decide(need, edit, known))
+    assert bounded == run(yaml.safe_dump(case)).plan.advice != ()

@@ -7,7 +7,7 @@ sizing and ranking as the descriptor itself, so what is printed is what `infrage
 import math
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,8 +20,9 @@ from infragen.decide.outline import Outline, tried
 from infragen.decide.pricing import committed_price, least_price
 from infragen.decide.rank import Candidate, first
 from infragen.decide.rule import Narrowed
-from infragen.decide.sizing_of import SHORTFALLS, narrow, shape
-from infragen.descriptor.model import Workload
+from infragen.decide.sizing.node import Shortfall
+from infragen.decide.sizing_of import SHORTFALLS, asked_of, fit, narrow, shape
+from infragen.descriptor.model import CapacityModel, Workload
 from infragen.diagnostics import Diagnostics, declare
 from infragen.facts.model import ModelCard
 from infragen.units import day, duration
@@ -40,6 +41,7 @@ ADVICE = declare(
 MOST = 5
 LEAST_SHARE = 0.02  # of the cost, or of the emissions, that a change must save to be worth a line
 SMALLER = 0.6  # of the parameters, that a smaller model has at most
+AS_CHEAP = 1 + 1e-6  # times the least cost, up to which other figures tell candidates apart
 RELAXED = 2.0  # times the limit of a latency or of a deadline
 YEARS = (1, 3)
 HALVED = {None: "fp8", "bf16": "fp8", "fp16": "fp8", "fp8": "int4", "int8": "int4"}  # precision -> the next smaller
@@ -193,16 +195,18 @@ class Known(Struct, frozen=True, dict=True):  # a dictionary: what is allowed is
 
     joined: Joined
     market: Market
-    least: dict[str, float] = {}  # machine -> what one costs an hour where it is cheapest
+    least: dict[
+        tuple[str, tuple[CapacityModel, ...]], float
+    ] = {}  # what one machine costs an hour where it is cheapest
 
-    def usd_at_least(self, need: Need, box: Machine) -> float:
-        """USD an hour that a service on the machine costs at the least: of as few as the replicas asked for take."""
-        if box.label not in self.least:
-            model = need.workload.capacity.model or "on-demand"
-            self.least[box.label] = least_price(need.catalog, box.record, model)
+    def usd_at_least(self, need: Need, box: Machine, vms: int = 0) -> float:
+        """USD an hour that so many machines cost at the least; without a number as few as the replicas asked for take."""
+        key = box.label, _ways(need)
+        if key not in self.least:
+            self.least[key] = least_price(need.catalog, box.record, box.host, key[1])
         asked = need.workload.serve.replicas if need.workload.serve else None
-        vms = math.ceil((asked.min if asked and asked.min else 1) / max(box.record.accelerators, 1))
-        return vms * self.least[box.label]
+        fewest = math.ceil((asked.min if asked and asked.min else 1) / max(box.record.accelerators, 1))
+        return (vms or fewest) * self.least[key]
 
     @cached_property
     def allowed(self) -> tuple[Machine, ...]:
@@ -228,15 +232,43 @@ def _decide(need: Need, edit: Edit, known: Known, usd_below: float | None = None
         found = known.joined.candidates if is_placed else join(varied, known.joined.fits, market).candidates
     else:
         is_free = changed.machine is not need.workload.machine
-        boxes = machines(need.catalog, changed.machine.type) if is_free else known.allowed
-        if usd_below is not None:
-            boxes = tuple(box for box in boxes if known.usd_at_least(varied, box) < usd_below)
-        kept = allowed(varied, boxes).kept if is_free else boxes
-        found = join(varied, narrow(varied, Narrowed(kept)), market).candidates
-        best = first(found, changed.place.optimise) if found else None
-        if usd_below is not None and (best is None or best.usd is None or best.usd >= usd_below):
-            return None  # a machine that was not looked at may be the choice, and costs more
+        boxes = allowed(varied, machines(need.catalog, changed.machine.type)).kept if is_free else known.allowed
+        if usd_below is None:
+            found = join(varied, narrow(varied, Narrowed(boxes)), market).candidates
+        else:
+            found = _cheapest(varied, boxes, known, market, usd_below)
     return (varied, first(found, changed.place.optimise)) if found else None
+
+
+def _cheapest(
+    need: Need, boxes: Iterable[Machine], known: Known, market: Market, usd_below: float
+) -> tuple[Candidate, ...]:
+    """The candidates of a service among which the cheapest is; none where it costs ``usd_below`` or more an hour.
+
+    The machines that may cost least come first, and none is looked at that costs more than what has been found.
+    """
+    found: list[Candidate] = []
+    asked, most = asked_of(need), usd_below
+    for floor, box in sorted(((known.usd_at_least(need, box), box) for box in boxes), key=lambda one: one[0]):
+        if floor >= most:
+            break
+        fitting = fit(need, asked, box)
+        if isinstance(fitting, Shortfall) or known.usd_at_least(need, box, fitting.nodes) >= most:
+            continue
+        joined = join(need, Narrowed((fitting,)), market).candidates
+        found += joined
+        most = min((most, *(one.usd * AS_CHEAP for one in joined if one.usd is not None and not one.is_last_resort)))
+    best = first(found, "cost") if found else None
+    return tuple(found) if best and best.usd is not None and best.usd < usd_below else ()
+
+
+def _ways(need: Need) -> tuple[CapacityModel, ...]:
+    """The ways in which machines may be had; what a service that must not be cut off is not given is left out."""
+    asked = need.workload.capacity
+    if asked.model:
+        return (asked.model,)
+    is_lasting = need.workload.task == "serve" and not asked.interruptible and asked.start is None
+    return ("on-demand",) if is_lasting else get_args(CapacityModel)
 
 
 def changes(need: Need, best: Candidate, known: Known) -> Iterator[tuple[str, Outline]]:
@@ -258,7 +290,9 @@ def _line(edit: Edit, found: Candidate) -> str:
 def advise(need: Need, chosen: Outline, known: Known) -> tuple[Advice, ...]:
     """The changes that save most, at most five, by what the descriptor optimises."""
     best, optimise = chosen.candidate, need.workload.place.optimise
-    is_bounded = optimise == "cost" and best.fit.train_hours is None and best.usd is not None
+    is_bounded = (
+        optimise == "cost" and best.fit.train_hours is None and best.usd is not None and not best.is_last_resort
+    )
     bound = (best.usd or 0.0) * (1 - LEAST_SHARE) if is_bounded else None
     found: list[tuple[float, Edit, Need, Candidate]] = []
     for source in SOURCES:

@@ -64,7 +64,7 @@ def unknowns(found: Outline, limits: Limits) -> list[str]:
 def first_within(need: Need, ranked: Sequence[Candidate]) -> Candidate:
     """The best candidate whose whole plan is known to stay within the limits; the best of all where none does."""
     limits = need.workload.limits
-    if limits == Limits():
+    if limits == Limits.model_construct():
         return ranked[0]
     for one in ranked:
         if _machines_within(one, limits):

@@ -79,13 +79,24 @@ def machine_price(
     return HourlyPrice(listed.usd, listed.as_of, UPPER_BOUND, listed.includes) if listed else None
 
 
-def least_price(catalog: Catalog, machine: MachineType, model: CapacityModel) -> float:
-    """No machine of the type costs less an hour anywhere, had that way; 0.0 where nothing is known. Cheaper to ask than a price."""
-    kind, chip = PRICE_KINDS[model][0], catalog.accelerators.get(machine.accelerator or "")
+def least_price(
+    catalog: Catalog, machine: MachineType, host: HostMachine | None, models: tuple[CapacityModel, ...]
+) -> float:
+    """No such machine costs less an hour anywhere, had in one of those ways; 0.0 where nothing is known. Cheaper to ask than a price."""
+    listed = PRICE_KINDS["on-demand"] if AT_MOST & set(models) else ()
+    kinds = dict.fromkeys((*(kind for model in models for kind in PRICE_KINDS[model]), *listed))
+    return min(filter(None, (_least_of_kind(catalog, machine, host, kind) for kind in kinds)), default=0.0)
+
+
+def _least_of_kind(catalog: Catalog, machine: MachineType, host: HostMachine | None, kind: str) -> float:
     whole = catalog.least_price(machine.name, kind)
-    if whole or chip is None or chip.price_item is None:
+    accelerator = catalog.accelerators.get(machine.accelerator or "")
+    if accelerator is None or accelerator.price_item is None:
         return whole
-    return machine.accelerators * catalog.least_price(chip.price_item, kind)
+    parts = machine.accelerators * catalog.least_price(accelerator.price_item, kind)
+    if parts and host:
+        parts += catalog.least_host_price(host, kind)
+    return min(filter(None, (whole, parts)), default=0.0)
 
 
 def committed_price(

@@ -103,7 +103,7 @@ def _stands(word: str, name: str) -> bool:
     >>> _stands("2204", "ubuntu-2204-lts"), _stands("2204", "build-12204")
     (True, False)
     """
-    return re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])", name) is not None
+    return word in name and re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])", name) is not None
 
 
 class Bench(Struct, frozen=True):

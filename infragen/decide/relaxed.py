@@ -143,14 +143,16 @@ def _way_out(need: Need) -> str:
 def _is_given(workload: Workload, path: str) -> bool:
     section, _, field = path.partition(".")
     found = getattr(workload, section)
-    return bool(getattr(found, field)) if field else found != MachineSection()
+    return bool(getattr(found, field)) if field else found != MachineSection.model_construct()
 
 
 def _without(need: Need, paths: tuple[str, ...]) -> Candidate | None:
     """What would be chosen if those parts of the descriptor were left out."""
     workload = need.workload
     for section, field in _parts(paths):
-        empty = getattr(workload, section).model_copy(update={field: None}) if field else MachineSection()
+        empty = (
+            getattr(workload, section).model_copy(update={field: None}) if field else MachineSection.model_construct()
+        )
         workload = workload.model_copy(update={section: empty})
     return candidates.decided(replace(need, workload=workload))
 

@@ -69,11 +69,14 @@ class Narrowed(Struct, Generic[Candidate], frozen=True):
         """Fewer candidates: each check in turn sees what the ones before it kept."""
         kept, removed = list(self.kept), list(self.removed)
         for check in checks:
-            judged = [(candidate, check(need, candidate)) for candidate in kept]
-            kept = [candidate for candidate, miss in judged if miss is None]
-            if len(kept) < len(judged):
-                entry = rule_of(check)
-                removed += [Removal(candidate, entry, miss) for candidate, miss in judged if miss is not None]
+            left: list[Candidate] = []
+            for candidate in kept:
+                miss = check(need, candidate)
+                if miss is None:
+                    left.append(candidate)
+                else:
+                    removed.append(Removal(candidate, rule_of(check), miss))
+            kept = left
         return Narrowed(tuple(kept), tuple(removed))
 
     @property

@@ -474,7 +474,7 @@ def reasons(need: Need, chosen: Fit) -> tuple[Reason, ...]:
 
 def unpinned(need: Need) -> Need:
     """The same need without bounds on the machine."""
-    return replace(need, workload=need.workload.model_copy(update={"machine": MachineSection()}))
+    return replace(need, workload=need.workload.model_copy(update={"machine": MachineSection.model_construct()}))
 
 
 def fewer(need: Need, chosen: Fit) -> Reason | None:
@@ -505,21 +505,31 @@ Change = Callable[[Workload], Workload | None]
 
 
 def _model(**changes: object) -> Change:
-    return lambda one: one.model_copy(update={"model": (one.model or Model()).model_copy(update=changes)})
+    return lambda one: one.model_copy(
+        update={"model": (one.model or Model.model_construct()).model_copy(update=changes)}
+    )
 
 
 def _serve(**changes: object) -> Change:
-    return lambda one: one.model_copy(update={"serve": (one.serve or Serve()).model_copy(update=changes)})
+    return lambda one: one.model_copy(
+        update={"serve": (one.serve or Serve.model_construct()).model_copy(update=changes)}
+    )
 
 
 def _train(**changes: object) -> Change:
-    return lambda one: one.model_copy(update={"train": (one.train or Train()).model_copy(update=changes)})
+    return lambda one: one.model_copy(
+        update={"train": (one.train or Train.model_construct()).model_copy(update=changes)}
+    )
 
 
 def variations(need: Need, chosen: Fit) -> Iterator[tuple[str, Change, bool]]:
     """One thing different at a time, with how it is written, and whether it asks for less: then less may do."""
     workload, chip = need.workload, chosen.machine.accelerator
-    model, serve, train = workload.model or Model(), workload.serve or Serve(), workload.train or Train()
+    model, serve, train = (
+        workload.model or Model.model_construct(),
+        workload.serve or Serve.model_construct(),
+        workload.train or Train.model_construct(),
+    )
     if workload.task in SERVING_TASKS and need.shape is not None and chip is not None:
         if (model.precision or need.shape.checkpoint_format) in SIXTEEN_OR_MORE_BITS:
             smaller = "fp8" if "fp8" in chip.native_formats else "int8"

@@ -619,7 +619,8 @@ class State(Section):
 class Workload(Section):
     """What a workload is. The root of the descriptor."""
 
-    # Empty defaults are lambdas: pydantic asks for the signature of a factory, and that of `dict` starts a tokenizer.
+    # Empty defaults are lambdas: pydantic asks for the signature of a factory, and that of `dict` starts a tokenizer. Empty
+    # sections are constructed: to validate nothing, each would first compile a validator of its own.
 
     version: Annotated[Literal[1], BeforeValidator(_whole)] = Field(description="version of this format")
     name: Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40)] = Field(
@@ -638,17 +639,17 @@ class Workload(Section):
     serve: Serve | None = Field(None, description="traffic and latency (serve, batch-inference)")
     train: Train | None = Field(None, description="the training run (pretrain, finetune)")
     data: Data | None = Field(None, description="the data set")
-    machine: Machine = Field(default_factory=Machine, description="bounds for the machine")
+    machine: Machine = Field(default_factory=Machine.model_construct, description="bounds for the machine")
     storage: list[Storage] = Field(default_factory=lambda: [], description="stores that are given or asked for")
-    capacity: Capacity = Field(default_factory=Capacity, description="how machines are obtained")
-    place: Place = Field(default_factory=Place, description="where")
-    image: Image = Field(default_factory=Image, description="the boot image")
-    group: Group = Field(default_factory=Group, description="the managed instance group")
-    network: Network = Field(default_factory=Network, description="the network")
+    capacity: Capacity = Field(default_factory=Capacity.model_construct, description="how machines are obtained")
+    place: Place = Field(default_factory=Place.model_construct, description="where")
+    image: Image = Field(default_factory=Image.model_construct, description="the boot image")
+    group: Group = Field(default_factory=Group.model_construct, description="the managed instance group")
+    network: Network = Field(default_factory=Network.model_construct, description="the network")
     run: Run | None = Field(None, description="the program")
-    security: Security = Field(default_factory=Security, description="keys and guards")
-    limits: Limits = Field(default_factory=Limits, description="what the plan may not exceed")
-    observe: Observe = Field(default_factory=Observe, description="alerts, logs, budget")
+    security: Security = Field(default_factory=Security.model_construct, description="keys and guards")
+    limits: Limits = Field(default_factory=Limits.model_construct, description="what the plan may not exceed")
+    observe: Observe = Field(default_factory=Observe.model_construct, description="alerts, logs, budget")
     state: State | None = Field(None, description="remote state in a bucket; else local")
 
     _shape: dict[str, Any] | None = PrivateAttr(default=None)

@@ -10,13 +10,12 @@ import json
 import types
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, cached_property
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
 
-from infragen.facts import model
+from infragen.facts import DATA, model
 
 Record = TypeVar("Record", bound=Struct)
 FLAGS = {"yes": True, "no": False}
@@ -65,9 +64,9 @@ def _readers(record: type[Struct]) -> tuple[tuple[str, Callable[[str], Any]], ..
 class Table:
     """One CSV file: header and raw rows. Taking a line apart and converting it cost more than reading it: both on demand."""
 
-    def __init__(self, path: Traversable) -> None:
+    def __init__(self, path: Path) -> None:
         self.name = path.name
-        header, *self._lines = path.read_text(encoding="utf-8").splitlines()
+        header, *self._lines = path.read_bytes().decode().splitlines()
         self.header = next(csv.reader((header,)))
 
     @cached_property
@@ -124,13 +123,34 @@ def _names(pattern: str, name: str) -> bool:
     return len(name) >= len(head) + len(tail) and name.startswith(head) and name.endswith(tail)
 
 
+class Prices(Mapping[tuple[str, str, str], model.Price]):
+    """(scope, region, kind) -> price of one item; a row becomes a record when it is asked for, few of the many are."""
+
+    def __init__(self, table: Table, item: str, agreed: Mapping[tuple[str, str, str], model.Price]) -> None:
+        self._table, self._made = table, dict(agreed)
+        scope, region, kind = (table.header.index(name) for name in ("scope", "region", "kind"))
+        listed = {(row[scope], row[region], row[kind]): row for row in table.of(item)}
+        self._rows: dict[tuple[str, str, str], list[str]] = listed | {key: [] for key in agreed}
+
+    def __getitem__(self, key: tuple[str, str, str]) -> model.Price:
+        if key not in self._made:
+            (self._made[key],) = self._table.records(model.Price, [self._rows[key]])
+        return self._made[key]
+
+    def __iter__(self) -> Iterator[tuple[str, str, str]]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
 class Catalog:
     """All facts, each table read on first use. Shared by all workloads of a run; nothing in it changes."""
 
-    def __init__(self, folder: Traversable | None = None, agreed: model.AgreedPrices | None = None) -> None:
-        self.folder = folder or files("infragen") / "facts" / "data"
+    def __init__(self, folder: Path | None = None, agreed: model.AgreedPrices | None = None) -> None:
+        self.folder = folder or DATA
         self.agreed = agreed or model.AgreedPrices()  # take the place of list prices
-        self._priced: dict[str, dict[tuple[str, str, str], model.Price]] = {}
+        self._priced: dict[str, Prices] = {}
         self._limited: dict[str, dict[str, model.DiskLimit]] = {}
         self._least: dict[tuple[str, str], float] = {}
         self._host_priced: dict[str, dict[tuple[str, str], model.HostPrice]] = {}
@@ -340,9 +360,7 @@ class Catalog:
     def prices(self, item: str) -> Mapping[tuple[str, str, str], model.Price]:
         """(scope, region, kind) -> price, of a machine type, or of an accelerator's Terraform type (then per chip)."""
         if item not in self._priced:
-            rows = self._prices.records(model.Price, self._prices.of(item))
-            self._priced[item] = {(price.scope, price.region, price.kind): price for price in rows}
-            self._priced[item] |= self.agreed.machines(item)
+            self._priced[item] = Prices(self._prices, item, self.agreed.machines(item))
         return self._priced[item]
 
     def least_price(self, item: str, kind: str) -> float:
@@ -365,6 +383,12 @@ class Catalog:
             rows = self._host_prices.records(model.HostPrice, self._host_prices.of(series))
             self._host_priced[series] = {(price.region, price.kind): price for price in rows}
         return self._host_priced[series]
+
+    def least_host_price(self, host: model.HostMachine, kind: str) -> float:
+        """Lowest price of that kind, of an hour of a general-purpose machine, in any region; 0.0 where none is in the tables."""
+        rates = [one for (_, of_kind), one in self.host_prices(host.series).items() if of_kind == kind]
+        summed = (host.vcpus * one.usd_per_vcpu_hour + host.memory_gib * one.usd_per_gb_hour for one in rates)
+        return min(filter(None, (self.least_price(host.name, kind), *summed)), default=0.0)
 
     @cached_property
     def _service_prices(self) -> Table:

@@ -14,8 +14,9 @@ lacks it), and ``api_enums``: dotted path -> the values that Google's API knows,
 import json
 import zlib
 from functools import cache
-from importlib.resources import files
 from typing import Any, Literal
+
+from infragen.facts import DATA
 
 Kind = Literal["provider", "resource", "data_source"]
 Entry = dict[str, Any]
@@ -26,7 +27,7 @@ _PACK = "provider_schema.pack"
 @cache
 def _pack() -> tuple[dict[str, Any], bytes, memoryview]:
     """Header, compression dictionary, and the bytes that the header's offsets count from."""
-    raw = memoryview((files(__package__) / "data" / _PACK).read_bytes())
+    raw = memoryview((DATA / _PACK).read_bytes())
     end = bytes(raw[: 1 << 20]).index(b"\n") + 1
     header: dict[str, Any] = json.loads(bytes(raw[:end]))
     size = header["dictionary_bytes"]

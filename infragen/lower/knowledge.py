@@ -5,14 +5,14 @@ Gives entries of ``data/gce.json``, read once per process. Names of products sta
 
 import json
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 
 @cache
 def table() -> dict[str, Any]:
     """The whole table. Shared between callers: do not change it."""
-    text = (files(__package__) / "data" / "gce.json").read_text(encoding="utf-8")
+    text = (Path(__file__).parent / "data" / "gce.json").read_text(encoding="utf-8")
     found: dict[str, Any] = json.loads(text)
     return found
 

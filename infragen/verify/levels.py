@@ -10,6 +10,7 @@ from infragen.verify.model import Block, File
 
 Spec: TypeAlias = dict[str, Any]
 
+TIES = frozenset({"conflicts_with", "exactly_one_of", "at_least_one_of", "required_with"})
 ID: Spec = {"type": "string", "computed": True}
 
 
@@ -55,9 +56,11 @@ def level(kind: provider_schema.Kind, name: str, path: tuple[str, ...]) -> Level
     if not path and kind != "provider":
         arguments = {"id": ID, **arguments}
 
+    tied = [(argument, spec) for argument, spec in arguments.items() if not TIES.isdisjoint(spec)]
+
     def groups(key: str) -> tuple[Group, ...]:
         found: dict[frozenset[str], Group] = {}
-        for argument, spec in arguments.items():
+        for argument, spec in tied:
             if key not in spec:
                 continue
             paths = [_without_indexes(one) for one in spec[key]]

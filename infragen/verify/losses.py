@@ -9,7 +9,7 @@ computed otherwise is compared by its text and by what it refers to.
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -114,7 +114,7 @@ def losses(old: Module, new: Module) -> Iterator[Loss]:
 
 @cache
 def _facts() -> dict[str, Any]:
-    text = (files("infragen.verify") / "data" / "changes.json").read_text(encoding="utf-8")
+    text = (Path(__file__).parent / "data" / "changes.json").read_text(encoding="utf-8")
     found: dict[str, Any] = json.loads(text)["resources"]
     return found
 

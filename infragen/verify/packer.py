@@ -7,11 +7,11 @@ that are not in the tables alone.
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from importlib.resources import files
 
 from msgspec import Struct
 
 from infragen.diagnostics import Diagnostic, declare
+from infragen.facts import DATA
 from infragen.facts.load import Table
 from infragen.verify.model import Block, Expr, File, ListExpr, Literal, ObjectExpr, Template
 
@@ -62,7 +62,7 @@ class Field(Struct, frozen=True):
 @cache
 def _fields() -> Mapping[str, Mapping[str, Field]]:
     found: dict[str, dict[str, Field]] = {}
-    for one in Table(files("infragen") / "facts" / "data" / "packer_fields.csv").records(Field):
+    for one in Table(DATA / "packer_fields.csv").records(Field):
         found.setdefault(one.block, {})[one.name] = one
     return found
 

@@ -54,8 +54,8 @@ def find(name: str, cards: Mapping[str, ModelCard]) -> ModelCard | tuple[str, ..
     steps: tuple[Callable[[Key], Key], ...] = (_key, _without_tuning, _without_dates)
     for loosen in steps:
         asked = loosen(tuple(word for word in wanted if loosen is _key or word not in UNTUNED))
-        matches = {card.name: card for card in cards.values() if asked and asked in _keys(card, loosen)}
-        same = [card for card in matches.values() if asked in _keys(card, _key)]  # nothing was dropped from its name
+        matches = {card.name: card for card in cards.values() if asked and _is_called(card, asked, loosen)}
+        same = [card for card in matches.values() if _is_called(card, asked, _key)]  # nothing was dropped from its name
         if len(same) == 1 or (len(matches) == 1 and not _is_vague(wanted, asked, loosen, cards)):
             return (same or list(matches.values()))[0]
         if len(matches) > 1:
@@ -118,6 +118,12 @@ def _without_dates(words: Key) -> Key:
 
 def _keys(card: ModelCard, loosen: Callable[[Key], Key]) -> tuple[Key, ...]:
     return _spelling(card.name, loosen), _spelling(card.hf_id, loosen)
+
+
+def _is_called(card: ModelCard, asked: Key, loosen: Callable[[Key], Key]) -> bool:
+    """Whether a name of the card is spelt like that; taken apart only where it holds the longest part of what is asked."""
+    telling = max(asked, key=len)
+    return any(telling in name.lower() and _spelling(name, loosen) == asked for name in (card.name, card.hf_id))
 
 
 @lru_cache(maxsize=2048)

@@ -54,7 +54,7 @@ class TrainNeed(Struct, frozen=True):
         cls, train: Train | None, model: Model | None, task: str, data: Data | None = None, *, is_spot: bool = False
     ) -> "TrainNeed":
         """The need of a descriptor's sections."""
-        train, model = train or Train(), model or Model()
+        train, model = train or Train.model_construct(), model or Model.model_construct()
         is_finetune = task == "finetune"
         return cls(
             method=train.method or ("lora" if is_finetune else "full"),

@@ -40,7 +40,7 @@ class ServeNeed(Struct, frozen=True):
         cls, serve: Serve | None, model: Model | None, *, is_batch: bool = False, is_pinned: bool = True
     ) -> "ServeNeed":
         """The need of a descriptor's sections; ``is_pinned``: they name the machine."""
-        serve, model = serve or Serve(), model or Model()
+        serve, model = serve or Serve.model_construct(), model or Model.model_construct()
         return cls(
             precision=model.precision,
             kv_precision=model.kv_precision,

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from infragen.diagnostics import Diagnostic, Rule
@@ -28,7 +28,7 @@ _FULL_IMAGE = re.compile(
 @cache
 def _table(name: str) -> dict[str, Any]:
     """A data file of this stage."""
-    found: dict[str, Any] = json.loads((files("infragen.verify") / "data" / name).read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data" / name).read_text(encoding="utf-8"))
     return found
 
 
