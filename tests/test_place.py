@@ -125,8 +125,10 @@ def test_each_aim_tells_what_it_costs():
     dollars = clean.estimate.costs.of("compute") - cheap.estimate.costs.of("compute")
     kg = cheap.estimate.kg_co2e_per_hour.expected - clean.estimate.kg_co2e_per_hour.expected
     assert dollars > 0 and kg > 0
-    said = next(text for text in cheap.location.would_change if "optimise: carbon" in text)
-    assert f"{dollars:.2f} USD an hour more" in said and "less" in said
+    (advised,) = [one for one in cheap.advice if one.change == "place.optimise: carbon"]
+    bill = clean.estimate.costs.total - cheap.estimate.costs.total
+    assert advised.usd_per_hour == pytest.approx(-bill) and advised.kg_co2e_per_hour == pytest.approx(kg)
+    assert not [text for text in cheap.location.would_change if "optimise: carbon" in text], "told once, as advice"
     said = next(text for text in clean.location.would_change if "optimise: cost" in text)
     assert f"{dollars:.2f} USD an hour less" in said and "more" in said
 
