@@ -144,6 +144,17 @@ def test_an_unknown_architecture_is_the_common_block_and_says_so() -> None:
         ({"hidden_size": float("nan"), "num_hidden_layers": 1}, "`hidden_size` of the config is nan"),
         ({"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 4}, "share 4 KV"),
         ({"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}, "vocabulary"),
+        ({"hidden_size": [1, 2], "num_hidden_layers": 2, "num_attention_heads": 4}, "a width of 2 does not divide"),
+        (
+            {
+                "hidden_size": 64,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 4,
+                "num_local_experts": 8,
+                "num_experts_per_tok": 9,
+            },
+            "cannot visit 9 of 8 experts",
+        ),
         ({"hidden_size": 64, "num_hidden_layers": 52, "hybrid_override_pattern": "M-M*"}, "are not counted"),
     ],
 )

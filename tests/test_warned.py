@@ -25,6 +25,19 @@ CASES = {
         POOL + "machine: {type: h4d-standard-192}\nplace: {zones: [us-central1-a]}\n"
         "network: {network: vpc, subnetwork: ml, range: 10.8.0.0/16}\n",
     ),
+    "S024": (
+        BASE + "task: serve\nmodel: {name: Llama-3.1-8B, parameters: 70e9}\n",
+        BASE + "task: serve\nmodel: {name: Llama-3.1-8B, parameters: 8.03e9, layers: 32}\n",
+    ),
+    "S024 of numbers": (
+        BASE + "task: serve\nmodel: {parameters: 60e9, layers: 32, hidden_size: 4096, attention_heads: 32}\n",
+        BASE + "task: serve\nmodel: {parameters: 60e9, active_parameters: 8e9, layers: 32, hidden_size: 4096, attention_heads: 32}\n",
+    ),
+    "S025": (CHAT + "serve: {max_context_tokens: 262144}\n", CHAT + "serve: {max_context_tokens: 131072}\n"),
+    "S025 of training": (
+        BASE + "task: pretrain\nmodel: {name: Llama-3.1-8B}\ntrain: {tokens: 1e9, sequence_length: 1000000}\n",
+        BASE + "task: pretrain\nmodel: {name: Llama-3.1-8B}\ntrain: {tokens: 1e9, sequence_length: 8192}\n",
+    ),
     "N012": (
         POOL + "machine: {type: e2-standard-4}\nnetwork: {nat: false}\n" + OWN + 'run: {container: "python:3.12"}\n',
         POOL + "machine: {type: e2-standard-4}\nnetwork: {nat: false}\n" + OWN
@@ -41,6 +54,7 @@ def warned(text):
 @pytest.mark.parametrize("code", CASES)
 def test_warned_of_this_and_not_of_that(code):
     fires, silent = CASES[code]
+    code = code.partition(" ")[0]
     found, has_errors = warned(fires)
     assert code in found and not has_errors
     found, has_errors = warned(silent)

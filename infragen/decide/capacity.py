@@ -204,7 +204,7 @@ def _run_out_of_range(asked: float) -> Miss | None:
     is_long = asked > FLEX_MAX_S
     limit = duration(FLEX_MAX_S) if is_long else duration(FLEX_MIN_S)
     because = f"runs {_exactly(asked)}; a flex-start VM lives at {'most' if is_long else 'least'} {limit}"
-    return Miss(because, 0, f"the nearest legal value is `{'7d' if is_long else '10m'}`", "capacity.run_for")
+    return Miss(because, 0, f"the nearest valid value is `{'7d' if is_long else '10m'}`", "capacity.run_for")
 
 
 @rule("C005", "interruptible", source="https://docs.cloud.google.com/compute/docs/instances/spot")
@@ -234,7 +234,7 @@ def booking_window(need: Need, offer: Offer) -> Miss | None:
     TPU chips; future reservations 24 hours or more.
 
     Why: requests outside of that are refused after the fact, and a calendar booking cannot be changed once submitted.
-    Example: a calendar window of 120 days is rejected; the nearest legal one is 90 days.
+    Example: a calendar window of 120 days is rejected; the nearest valid one is 90 days.
     """
     asked = need.workload.capacity
     if offer.model not in WINDOWED or is_existing(asked, offer.model):
@@ -245,7 +245,7 @@ def booking_window(need: Need, offer: Offer) -> Miss | None:
     is_long = offer.model == "calendar" and window is not None and window > CALENDAR_MAX_S
     if window is not None and (is_long or window < least):
         name = "calendar mode" if offer.model == "calendar" else "a future reservation"
-        help = f"the nearest legal value is `{'90d' if is_long else '1d'}`"
+        help = f"the nearest valid value is `{'90d' if is_long else '1d'}`"
         if is_long:
             help += "; for longer set `capacity.model: future-reservation`"
         path = "capacity.duration" if asked.duration else "capacity.model"
@@ -266,13 +266,13 @@ def too_many(machine: Machine, model: CapacityModel, vms: int) -> Miss | None:
         because = (
             f"{chips} chips; calendar mode takes {', '.join(str(number) for number in CALENDAR_TPU_CHIPS)} of them"
         )
-        return Miss(because, 0, f"the nearest legal number of chips is {nearest}; {later}", "machine.count")
+        return Miss(because, 0, f"the nearest valid number of chips is {nearest}; {later}", "machine.count")
     most = CALENDAR_MAX_GPU_VMS if machine.record.has_accelerator else CALENDAR_MAX_CPU_VMS
     if vms <= most:
         return None
     kind = "GPU VMs" if machine.record.has_accelerator else "VMs"
     because = f"{vms} VMs; calendar mode takes at most {most} {kind} per request"
-    return Miss(because, 0, f"the nearest legal number is {most}; {later}", "machine.count")
+    return Miss(because, 0, f"the nearest valid number is {most}; {later}", "machine.count")
 
 
 @rule("C008", "booking-window-given", source="descriptor: capacity.start, capacity.duration")
@@ -330,7 +330,7 @@ def start_in_reach(need: Need, offer: Offer) -> Miss | None:
     if asked.start <= latest:
         return None
     because = f"starts at {asked.start.isoformat()}, more than a year after it is asked for"
-    return Miss(because, 0, f"the nearest legal value is {latest:%Y-%m-%dT%H:%M:%S}Z", "capacity.start")
+    return Miss(because, 0, f"the nearest valid value is {latest:%Y-%m-%dT%H:%M:%S}Z", "capacity.start")
 
 
 @rule("C017", "end-of-its-own", source=PROVISIONING)

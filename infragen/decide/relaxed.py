@@ -12,6 +12,7 @@ from infragen.decide.fit import Fit
 from infragen.decide.need import Need
 from infragen.decide.rank import Candidate
 from infragen.decide.rule import Narrowed, Removal, rule_of
+from infragen.decide.sizing_of import REACHED
 from infragen.descriptor.model import Machine as MachineSection
 from infragen.descriptor.model import Workload
 from infragen.diagnostics import Diagnostics
@@ -42,7 +43,7 @@ _SHOWN = 3  # machines that would do
 
 def explain_fits(need: Need, fits: Narrowed[Fit], diags: Diagnostics) -> None:
     """One error, from the last rule that fired, when no machine does the work."""
-    last = fits.nearest
+    last = _furthest(fits)
     help = "; ".join(filter(None, (last.miss.help, _what_would_fit(need, is_told=not last.miss.help))))
     span = need.workload.at(last.miss.path or "machine")
     name = last.candidate.machine.label
@@ -50,6 +51,14 @@ def explain_fits(need: Need, fits: Narrowed[Fit], diags: Diagnostics) -> None:
     message = f"`{pinned}` cannot do this" if pinned else f"no machine can do this; the nearest is `{name}`"
     diags.add(last.rule.error(message, span, last.miss.because, help))
     diags.raise_if_errors()
+
+
+def _furthest(fits: Narrowed[Fit]) -> Removal[Fit]:
+    """The machine that came furthest: by the constraint that it misses, and by how little."""
+    sized = [one for one in fits.removed if one.rule.id in REACHED]
+    if not sized:
+        return fits.nearest
+    return max(sized, key=lambda one: (REACHED[one.rule.id], -one.miss.distance))
 
 
 def _what_would_fit(need: Need, *, is_told: bool) -> str:
@@ -69,7 +78,7 @@ def _what_would_fit(need: Need, *, is_told: bool) -> str:
                 return f"without {left} these can: {', '.join(_smallest(found.kept))}"
     if not found.removed or not is_told:
         return ""
-    last = found.nearest
+    last = _furthest(found)
     return "; ".join(filter(None, (f"nor can any other machine: {last.miss.because}", last.miss.help)))
 
 

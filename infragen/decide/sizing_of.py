@@ -30,7 +30,7 @@ from infragen.diagnostics import Diagnostics, Rule, declare
 from infragen.facts.load import Catalog
 from infragen.facts.model import ModelCard, Topology
 
-GROUP_VMS = 4000  # that one regional managed instance group may hold (from memory), S017
+GROUP_VMS = 4000  # that one regional managed instance group may hold (from memory), S026
 HOST_RESERVE_GIB = 4.0  # operating system and program beside the weights that pass through host memory, S012
 LOAD_BUDGET_S = 300.0  # a machine that joins should have read the model by then
 READ_SHARE = 0.5  # of the machine's network that one stream of reading gets
@@ -193,26 +193,39 @@ _SHORTFALLS: tuple[tuple[Constraint, str, str, str, str], ...] = (
         """,
         SIZING,
     ),
+    (
+        "group",
+        "S026",
+        "group-size",
+        """Keep to the machines that one group holds.
+
+        Why: a managed instance group has a limit, and the API refuses the machine beyond it; several groups are several
+        workloads, each with its own traffic or its own part of the work.
+        Example: a million requests a second take more machines than a group of 4,000; the error says what a group carries.
+        """,
+        "https://docs.cloud.google.com/compute/docs/instance-groups",
+    ),
 )
 SHORTFALLS: dict[Constraint, Rule] = {
     constraint: declare(id, name, text, source) for constraint, id, name, text, source in _SHORTFALLS
 }
 
 
+_ORDER: tuple[Constraint, ...] = (
+    "model", "precision", "parallelism", "memory", "host-memory", "interconnect", "batch", "ttft", "tpot", "concurrency",
+    "rate", "replicas", "deadline", "group",
+)  # fmt: skip
+REACHED = {SHORTFALLS[constraint].id: order for order, constraint in enumerate(_ORDER)}
+"""Rule -> how far a machine came that misses it: the ones before are met, or not asked."""
 ABOUT: Mapping[Constraint, tuple[str, ...]] = {
     "precision": ("model.precision",),
     "memory": ("model.name", "model.config", "model.parameters"),
     "ttft": ("serve.ttft_ms",),
     "tpot": ("serve.tpot_ms",),
     "concurrency": ("serve.concurrent_requests",),
-    "rate": (
-        "serve.requests_per_second",
-        "serve.requests",
-        "serve.concurrent_requests",
-        "serve.replicas",
-        "machine.count",
-    ),
+    "rate": ("serve.requests_per_second", "serve.requests"),
     "replicas": ("serve.replicas",),
+    "group": ("serve.requests_per_second", "serve.concurrent_requests", "serve.replicas", "machine.count"),
     "deadline": ("train.deadline",),
     "batch": ("train.global_batch_tokens", "train.micro_batch"),
     "model": ("serve.max_context_tokens", "serve.input_tokens", "train.sequence_length", "model.name"),
@@ -235,9 +248,10 @@ def shape(workload: Workload, catalog: Catalog, diags: Diagnostics) -> ModelShap
     try:
         if workload.published_shape is not None:
             return overridden(from_config(workload.published_shape, facts, given.name or "model"), given)
-        if given.name is None or (given.parameters is not None and not _is_known(given.name, catalog)):
+        has_numbers = given.parameters is not None or (given.layers is not None and given.hidden_size is not None)
+        if given.name is None or (has_numbers and not is_known(given.name, catalog)):
             return from_numbers(given, facts)
-        named = _named(given.name, catalog, facts)
+        named = named_shape(given.name, catalog)
         if isinstance(named, ModelShape):
             return overridden(named, given)
         near = " or ".join(f"`{name}`" for name in named)
@@ -247,12 +261,14 @@ def shape(workload: Workload, catalog: Catalog, diags: Diagnostics) -> ModelShap
         at = workload.at("model.name")
         diags.add(MODEL_UNKNOWN.error(f"unknown model `{given.name}`", at, "not in the catalogue", help))
     except ShapeError as error:
-        diags.add(MODEL_UNKNOWN.error(error.message, workload.at("model"), "", error.help))
+        at = workload.at("model.config" if given.config else "model")
+        diags.add(MODEL_UNKNOWN.error(error.message, at, "", error.help))
     return None
 
 
-def _named(name: str, catalog: Catalog, facts: SizingFacts) -> ModelShape | tuple[str, ...]:
+def named_shape(name: str, catalog: Catalog) -> ModelShape | tuple[str, ...]:
     """The shape of the card that a name means, or of the variant of one; else the names that come near."""
+    facts = sizing_facts(catalog)
     found = find(name, catalog.models)
     if not isinstance(found, tuple):
         return from_card(found, facts)
@@ -267,7 +283,8 @@ def _quantised(card: ModelCard, precision: str, facts: SizingFacts) -> ModelShap
     return replace(known, checkpoint_format=precision, assumptions=(*known.assumptions, note))
 
 
-def _is_known(name: str, catalog: Catalog) -> bool:
+def is_known(name: str, catalog: Catalog) -> bool:
+    """Whether the catalogue has a model of that name."""
     return not isinstance(find(name, catalog.models), tuple)
 
 
@@ -356,7 +373,7 @@ def fit(need: Need, asked: ServeNeed | TrainNeed | None, box: Machine, vms: int 
     """How this machine does what is asked (on ``vms`` of them, where given), or the constraint that it misses."""
     facts, topology, count = sizing_facts(need.catalog), need.workload.machine.topology, vms or _vms(need, box)
     if need.shape is None or asked is None or box.accelerator is None:
-        return Fit(box, count or box.record.topology_unit_vms or 1)
+        return _in_group(Fit(box, count or box.record.topology_unit_vms or 1))
     if isinstance(asked, ServeNeed):
         served = _size_serving(need.shape, asked, _hostless(need.catalog, box, topology), facts, count)
         if isinstance(served, Shortfall):
@@ -375,8 +392,8 @@ def _in_units(box: Machine, vms: int) -> int:
     return -(-vms // unit) * unit
 
 
-def _with_room(found: Fit, share: float) -> Fit | Shortfall:
-    """The fit, if the host holds its share of the weights while they are loaded, and a group holds the machines."""
+def _in_group(found: Fit) -> Fit | Shortfall:
+    """The fit, if a group holds the machines."""
     if found.nodes > GROUP_VMS:
         rate = (found.requests_per_second_per_node or 0.0) * GROUP_VMS
         most = (
@@ -385,7 +402,14 @@ def _with_room(found: Fit, share: float) -> Fit | Shortfall:
             else f"it takes at most {GROUP_VMS:,} VMs"
         )
         message = f"{found.nodes:,} VMs; a group holds {GROUP_VMS:,}"
-        return Shortfall("rate", found.nodes, GROUP_VMS, "VMs", message, f"{most}: split the workload over several")
+        return Shortfall("group", found.nodes, GROUP_VMS, "VMs", message, f"{most}: split the workload over several")
+    return found
+
+
+def _with_room(found: Fit, share: float) -> Fit | Shortfall:
+    """The fit, if a group holds the machines, and the host its share of the weights while they are loaded."""
+    if isinstance(too_many := _in_group(found), Shortfall):
+        return too_many
     loaded = found.weights_gib * share
     if found.memory:  # weights that are quantised while they are read pass through in parts
         loaded = min(loaded, found.memory.weights * max(1.0, found.machine.record.accelerators))

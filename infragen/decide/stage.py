@@ -24,6 +24,7 @@ from infragen.decide import (
     rank,
     relaxed,
     sizing_of,
+    stated,
     stores,
     unsupported,
 )
@@ -111,6 +112,7 @@ def run(workload: Workload, catalog: Catalog, today: datetime, diags: Diagnostic
     """The plan for one workload. Raises CompileError after reporting what makes a plan impossible."""
     shape = sizing_of.shape(workload, catalog, diags)
     need = Need(workload, catalog, shape, today)
+    stated.check(need, diags)
     machine.check_names(need, diags)
     place.check_names(need, diags)
     unsupported.check(need, diags)

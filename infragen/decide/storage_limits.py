@@ -107,7 +107,8 @@ def _provisioned(store: Store, service: StorageService, gib: int) -> Miss | None
     asked = store.wanted_mib_s
     if asked > high:
         because = f"{asked:,.0f} MiB/s asked; at {gib:,} GiB it gives up to {high:,.0f}"
-        return Miss(because, 0, f"the most is `{math.floor(high)}MiB/s`", "throughput")
+        is_given = store.pinned is not None and store.pinned.throughput is not None
+        return Miss(because, 0, f"the most is `{math.floor(high)}MiB/s`" if is_given else "", "throughput")
     if store.pinned and store.pinned.throughput and asked < low:
         because = f"{asked:,.0f} MiB/s asked; {gib:,} GiB for {store.clients} VMs need at least {low:,.0f}"
         return Miss(because, 0, f"the least is `{math.ceil(low)}MiB/s`", "throughput")

@@ -73,7 +73,7 @@ class Ease(Struct, frozen=True):
 
     amount: Callable[[Store], float]  # that is asked; of what is either asked or not, 1 or 0
     change: Callable[[Store, float], Store]
-    words: Callable[[float], str]
+    words: Callable[[Store, float], str]
     is_whole: bool = False  # either asked or not
 
 
@@ -81,24 +81,32 @@ def _pinned(one: Store, **changes: object) -> Store:
     return replace(one, pinned=one.pinned.model_copy(update=changes)) if one.pinned else one
 
 
+def _slower(store: Store, rate: float) -> str:
+    """A rate, or what it comes to where nobody asked for one: the time between two checkpoints."""
+    every = store.interval_s
+    if every is None or rate <= 0 or (store.pinned and store.pinned.throughput):
+        return f"at up to {rate:,.0f} MiB/s"
+    return f"with `train.checkpoint.every` at least {units.duration(every * store.write_mib_s / rate)}"
+
+
 def _without(field: str) -> Ease:
     return Ease(
         lambda one: bool(one.pinned and getattr(one.pinned, field)),
         lambda one, _: _pinned(one, **{field: None}),
-        lambda _: f"without `{field}`",
+        lambda *_: f"without `{field}`",
         is_whole=True,
     )
 
 
 EASES = (
     *(_without(field) for field in ("tier", "service", "iops", "protocol", "access_mode", "reserved_range")),
-    Ease(lambda one: one.has_key, lambda one, _: replace(one, has_key=False), lambda _: "without `security.kms_key`", True),
-    Ease(lambda one: not one.is_zonal, lambda one, _: replace(one, is_zonal=True), lambda _: "with `group.scope: zonal`", True),
-    Ease(lambda one: one.changes_often, lambda one, _: replace(one, changes_often=False), lambda _: "if its content stays for a week", True),
+    Ease(lambda one: one.has_key, lambda one, _: replace(one, has_key=False), lambda *_: "without `security.kms_key`", True),
+    Ease(lambda one: not one.is_zonal, lambda one, _: replace(one, is_zonal=True), lambda *_: "with `group.scope: zonal`", True),
+    Ease(lambda one: one.changes_often, lambda one, _: replace(one, changes_often=False), lambda *_: "if its content stays for a week", True),
     Ease(
         lambda one: one.purpose == "dataset" and one.posix != "none",
         lambda one, _: replace(one, posix="none"),
-        lambda _: "with `data.posix: none`",
+        lambda *_: "with `data.posix: none`",
         True,
     ),
     Ease(
@@ -108,17 +116,17 @@ EASES = (
             read_mib_s=min(one.read_mib_s, rate),
             write_mib_s=min(one.write_mib_s, rate),
         ),
-        lambda rate: f"at up to {rate:,.0f} MiB/s",
+        _slower,
     ),
     Ease(
         lambda one: max(one.content_gib, one.wanted_gib),
         lambda one, gib: replace(_pinned(one, capacity=None), content_gib=min(one.content_gib, gib)),
-        lambda gib: f"up to {units.size(gib * units.GIB)}",
+        lambda _, gib: f"up to {units.size(gib * units.GIB)}",
     ),
     Ease(
         lambda one: one.clients - 1.0,
         lambda one, machines: replace(one, clients=max(int(machines), 1)),
-        lambda machines: f"for up to {max(int(machines), 1):,} machines at once",
+        lambda _, machines: f"for up to {max(int(machines), 1):,} machines at once",
     ),
 )  # fmt: skip
 """What may be asked less of, in the order in which it is tried."""
@@ -155,7 +163,7 @@ def _eased(need: Need, wanted: Store, eases: tuple[Ease, ...]) -> Iterator[str]:
             held = best([*amounts[:index], middle, *amounts[index + 1 :]])
             low, high, service = (middle, high, held) if held else (low, middle, service)
         amounts[index] = low
-    words = " ".join(ease.words(amount) for ease, amount in zip(eases, amounts, strict=True))
+    words = " ".join(ease.words(wanted, amount) for ease, amount in zip(eases, amounts, strict=True))
     yield f"{service.title} holds it {words}"
 
 

@@ -355,7 +355,7 @@ def unusable_sharing(w: Workload) -> Iterator[Finding]:
     others = [one for one in dict.fromkeys(shared) if one != w.project]
     if len(others) > _MAX_CONSUMERS:
         message = f"a booking is shared with at most {_MAX_CONSUMERS} projects"
-        help = f"remove {len(others) - _MAX_CONSUMERS}: the nearest legal number is {_MAX_CONSUMERS}"
+        help = f"remove {len(others) - _MAX_CONSUMERS}: the nearest valid number is {_MAX_CONSUMERS}"
         yield Finding("capacity.shared_with", message, f"{len(others)} projects", help)
     for index, project in enumerate(shared):
         path = f"capacity.shared_with.{index}"
@@ -655,9 +655,15 @@ def impossible_batch(w: Workload) -> Iterator[Finding]:
     Example: `sequence_length: 8192` with `global_batch_tokens: 4096`.
     """
     train = w.train
-    if train is None or train.global_batch_tokens is None:
+    if train is None:
+        return
+    if train.tokens is not None and train.sequence_length is not None and train.tokens < train.sequence_length:
+        message, label = "the run is shorter than one sequence", f"a sequence has {train.sequence_length:,} tokens"
+        yield Finding("train.tokens", message, label, f"raise it to {train.sequence_length} or more")
         return
     batch = train.global_batch_tokens
+    if batch is None:
+        return
     if train.sequence_length is not None and batch < train.sequence_length:
         message = "a batch is shorter than one sequence"
         label = f"a sequence has {train.sequence_length} tokens"
@@ -722,11 +728,11 @@ def out_of_reach(w: Workload) -> Iterator[Finding]:
         nearest = "1m" if heal.initial_delay < _HEAL_S[0] else "1h"
         message = f"a delay of {duration(heal.initial_delay)} cannot be set"
         yield Finding(
-            "group.heal.initial_delay", message, "from 1 min to 1 h", f"the nearest legal value is `{nearest}`"
+            "group.heal.initial_delay", message, "from 1 min to 1 h", f"the nearest valid value is `{nearest}`"
         )
     if disk is not None and not _BOOT_GIB[0] <= disk / GIB <= _BOOT_GIB[1]:
         nearest = f"{_BOOT_GIB[0] if disk / GIB < _BOOT_GIB[0] else _BOOT_GIB[1]}GiB"
         message = f"a boot disk of {size(disk)} cannot be made"
         yield Finding(
-            "machine.boot_disk_size", message, "from 10 GiB to 64 TiB", f"the nearest legal value is `{nearest}`"
+            "machine.boot_disk_size", message, "from 10 GiB to 64 TiB", f"the nearest valid value is `{nearest}`"
         )

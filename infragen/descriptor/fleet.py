@@ -114,7 +114,7 @@ def scale_in_window(w: Workload) -> Iterator[Finding]:
     window = w.group.autoscale.scale_in if w.group.autoscale else None
     if window and not _WINDOW_S[0] <= window.within <= _WINDOW_S[1]:
         nearest = "1m" if window.within < _WINDOW_S[0] else "1h"
-        label, help = "from 1 min to 1 h", f"the nearest legal value is `{nearest}`"
+        label, help = "from 1 min to 1 h", f"the nearest valid value is `{nearest}`"
         yield Finding("group.autoscale.scale_in.within", f"a window of {duration(window.within)}", label, help)
 
 

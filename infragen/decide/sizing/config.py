@@ -246,9 +246,17 @@ def _dimensions(config: Config, family: ModelFamily, kind: Kind) -> Dimensions:
         raise ShapeError(
             f"{heads} attention heads cannot share {kv_heads} KV heads", "check `num_key_value_heads` of the config"
         )
+    if hidden < heads:
+        raise ShapeError(
+            f"a width of {hidden} does not divide among {heads} attention heads", f"check `{HIDDEN[0]}` of the config"
+        )
     feed_forward = _integer(config, FEED_FORWARD) or 4 * hidden
     experts = _integer(config, EXPERTS) or 0
-    per_token = min(experts, _integer(config, EXPERTS_PER_TOKEN) or 1) if experts else 0
+    per_token = (_integer(config, EXPERTS_PER_TOKEN) or 1) if experts else 0
+    if per_token > experts:
+        raise ShapeError(
+            f"a token cannot visit {per_token} of {experts} experts", f"check `{EXPERTS_PER_TOKEN[0]}` of the config"
+        )
     expert_width = _integer(config, EXPERT_WIDTH) or _integer(config, ("intermediate_size",)) or feed_forward
     shared = _integer(config, SHARED_EXPERTS) or 0
     shared_width = _integer(config, ("shared_expert_intermediate_size",))

@@ -17,7 +17,7 @@ TCP_EFFICIENCY = 0.6  # of a network rate without kernel bypass
 
 Constraint = Literal[
     "precision", "memory", "host-memory", "parallelism", "ttft", "tpot", "concurrency", "rate", "replicas", "deadline",
-    "batch", "interconnect", "model",
+    "batch", "interconnect", "model", "group",
 ]  # fmt: skip
 
 

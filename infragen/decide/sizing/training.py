@@ -303,6 +303,12 @@ def _goodput_of(run: Run, devices: int, saved: Saving) -> float:
     return _goodput(run, devices) * max(0.5, 1 - lost)
 
 
+def _batched(run: Run) -> str:
+    """What of the batch is on an accelerator at once."""
+    batch = run.need.micro_batch or 1
+    return "one sequence" if batch == 1 else f"{batch:,} sequences"
+
+
 def _no_fit(run: Run, cluster: Cluster) -> Shortfall:
     """Why no layout fits: memory of the tightest one, or too many accelerators for the batch."""
     task, node, devices = run.task, run.node, cluster.devices
@@ -319,8 +325,9 @@ def _no_fit(run: Run, cluster: Cluster) -> Shortfall:
     return Shortfall(
         "memory", tightest / GIB, usable / GIB, "GiB",
         f"{(tightest - usable) / GIB:.1f} GiB short per accelerator on {devices} × {node.accelerator.name}: the training "
-        f"state and one sequence of {task.sequence:,} tokens take {tightest / GIB:.1f} GiB, usable are {usable / GIB:.1f}",
-        "use more accelerators or ones with more memory, `method: lora` or `qlora`, or shorter sequences",
+        f"state and {_batched(run)} of {task.sequence:,} tokens take {tightest / GIB:.1f} GiB, usable are {usable / GIB:.1f}",
+        "use more accelerators or ones with more memory, `method: lora` or `qlora`, or shorter sequences"
+        + (", or a smaller `train.micro_batch`" if (run.need.micro_batch or 1) > 1 else ""),
     )  # fmt: skip
 
 
