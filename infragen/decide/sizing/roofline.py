@@ -65,8 +65,10 @@ class Speed(Struct, frozen=True):
         experts = (
             self.expert_read_s * (1.0 - (1.0 - self.routed_share) ** max(1.0, stage)) if self.expert_read_s else 0.0
         )
-        # matrix products read the weights while they compute; attention reads the cache after them
-        products = max(self.fixed_read_s + experts, self.compute_s * stage)
+        # matrix products read the weights while they compute, unless it is many small ones, of an expert each; attention
+        # reads the cache after them
+        read, computed = self.fixed_read_s + experts, self.compute_s * stage
+        products = read + computed if experts else max(read, computed)
         return products + self.attend_s * stage + self.step_s + self.transfer_s * stage
 
     def tpot_s(self, batch: float) -> float:
