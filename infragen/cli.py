@@ -214,9 +214,14 @@ def _compile(
     diags, source = _read(file, overlays, settings)
     run = pipeline.Compilation(diags, Path(file).stem)
     if source is not None:
-        run = pipeline.compile_workload(source, catalog, templates, (today or datetime.now()).astimezone(UTC))
+        run = pipeline.compile_workload(source, catalog, templates, _now(today))
     run.diagnostics.extend(problems)
     return run
+
+
+def _now(today: datetime | None) -> datetime:
+    """The date that was given, the same in every time zone; else the system's."""
+    return today.replace(tzinfo=UTC) if today else datetime.now(UTC)
 
 
 def _catalog(prices: str | None) -> "tuple[Catalog, Diagnostics]":
@@ -398,7 +403,7 @@ def explain(
     if subject is None and id in CATALOGUE:
         click.echo(text.rule(id), nl=False)
         return
-    if subject is None and not os.path.exists(target) and len(id) == 4 and id[1:].isdigit():  # noqa: PTH110 - a name too long is no file either
+    if subject is None and not os.path.exists(target) and id[:1].isalpha() and id[1:].isdigit():  # noqa: PTH110 - a name too long is no file either
         raise click.UsageError(f"`{id}` is not a rule; `infragen catalog rules` lists them")
     facts, problems = _catalog(prices)
     run = _compile(target, overlays, settings, facts, emit.load_templates(None), today, problems)
@@ -533,7 +538,11 @@ def _ask(subject: str) -> click.Command:
 
         if subject == "rules":
             from infragen import pipeline, write  # noqa: F401  (they enter every rule in the catalogue)
-        filters = {name: asked[name.replace("-", "_")] for name in about.filters if asked[name.replace("-", "_")]}
+        filters = {
+            name: asked[name.replace("-", "_")]
+            for name in about.filters
+            if asked[name.replace("-", "_")] not in (None, False)
+        }
         try:
             found = render.ask(Catalog(), subject, words, filters, sort, descending)
         except render.UnknownValueError as unknown:

@@ -9,7 +9,7 @@ import re
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
@@ -39,6 +39,16 @@ FAULTY = declare(
 
     Why: a template that names what does not exist would write half a file; a platform team's own is checked like all others.
     Example: `{{ compute.machin }}` in a template of `--templates` is an error with the template's line.
+    """,
+    source="https://jinja.palletsprojects.com/templates/",
+)
+UNUSED = declare(
+    "E002",
+    "unused-template",
+    """Say which templates of a platform team nothing reads.
+
+    Why: a template takes the place of the one of the same name; under any other name it would change nothing, in silence.
+    Example: `mian.tf.j2` is a warning that suggests main.tf.j2; a folder without templates is one too.
     """,
     source="https://jinja.palletsprojects.com/templates/",
 )
@@ -79,8 +89,10 @@ def load_templates(directory: Path | None = None, diags: Diagnostics | None = No
         return found
     if not directory.is_dir():
         raise FileNotFoundError(f"no folder {directory}")
+    own = []
     for path in sorted(directory.rglob(f"*{SUFFIX}")):
         name = path.relative_to(directory).as_posix()
+        own.append(name)
         try:
             found[name] = inputs.text(path, MAX_BYTES)
         except OSError as error:
@@ -88,7 +100,29 @@ def load_templates(directory: Path | None = None, diags: Diagnostics | None = No
                 raise
             help = "save it as a file of text in UTF-8, or remove it: infragen's own then takes its place"
             diags.add(FAULTY.error(f"`{path}` cannot be read: {inputs.why(error)}", help=help))
+    if diags is not None:
+        diags.extend(_unused(directory, found, own))
     return found
+
+
+def _unused(directory: Path, found: Templates, own: Collection[str]) -> Iterator[Diagnostic]:
+    """What of the folder nothing reads: names that infragen does not write, and that no template includes."""
+    shipped = _shipped()
+    if not own:
+        help = f"name a folder with files like `main.tf{SUFFIX}`, or leave out `--templates`"
+        yield UNUSED.warning(f"`{directory}` holds no templates", help=help)
+    for name in own:
+        if name in shipped or any(name in text for other, text in found.items() if other != name):
+            continue
+        import difflib  # noqa: PLC0415 - only where something is wrong
+
+        near = difflib.get_close_matches(name, shipped, 1, 0.6)
+        help = (
+            f"did you mean `{near[0]}`?"
+            if near
+            else f"the templates are {', '.join(f'`{one}`' for one in sorted(shipped))}"
+        )
+        yield UNUSED.warning(f"nothing reads the template `{name}`", Span(str(directory / name), 1), help=help)
 
 
 def template_root() -> Path:

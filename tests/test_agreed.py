@@ -56,6 +56,8 @@ WRONG = [
     ("a3-highgpu-8g,europe-west4,on-demand,,60,", "unknown kind `on-demand`", "on_demand"),
     ("a3-highgpu-8g,europe-west4,on_demand,,-60,", "a price of -60 USD", "remove the row"),
     ("a3-highgpu-8g,europe-west4,on_demand,,0,", "a price of 0 USD", "remove the row"),
+    ("a3-highgpu-8g,europe-west4,on_demand,,1e-300,", "a price of 1e-300 USD", "one unit"),
+    ("a3-highgpu-8g,europe-west4,on_demand,,6e9,", "a price of 6e9 USD", "one unit"),
     ("a3-highgpu-8g,europe-west4,on_demand,,nan,", "`nan` is not a price", "2.45"),
     ("a3-highgpu-8g,europe-west4,on_demand,,1_0,", "`1_0` is not a price", "2.45"),
     ("a3-highgpu-8g,europe-west4,on_demand,,1e999,", "`1e999` is not a price", "2.45"),

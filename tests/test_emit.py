@@ -163,6 +163,27 @@ def test_a_folder_overlays_single_templates(tmp_path):
     assert set(own) == set(TEMPLATES)
 
 
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"main.tf.j2": ""}, []),
+        ({}, ["holds no templates"]),
+        ({"notes.txt": ""}, ["holds no templates"]),
+        ({"mian.tf.j2": ""}, ["nothing reads the template `mian.tf.j2`: did you mean `main.tf.j2`?"]),
+        ({"zzz.j2": ""}, ["nothing reads the template `zzz.j2`: the templates are"]),
+        ({"zzz.j2": "", "main.tf.j2": "{% include 'zzz.j2' %}"}, []),
+    ],
+)
+def test_templates_that_nothing_reads_are_told_of(tmp_path, files, said):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    diags = Diagnostics()
+    emit.load_templates(tmp_path, diags)
+    found = [f"{one.message}: {one.help}" for one in diags]
+    assert [one.code for one in diags] == ["E002"] * len(said) and not diags.has_errors
+    assert all(words in one for words, one in zip(said, found, strict=True)), found
+
+
 def test_a_folder_that_is_none_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError):
         emit.load_templates(tmp_path / "missing")

@@ -69,9 +69,16 @@ def first_within(need: Need, ranked: Sequence[Candidate]) -> Candidate:
     for one in ranked:
         if _machines_within(one, limits):
             found = tried(need, one)
+            if found and limits.usd_total is not None and _is_endless(found):
+                return ranked[0]  # so is every other: no plan is known to stay within it
             if found and not excesses(found, limits) and not unknowns(found, limits):
                 return one
     return ranked[0]
+
+
+def _is_endless(found: Outline) -> bool:
+    """Whether there is a price of an hour, and no number of hours."""
+    return found.usd_per_hour is not None and found.usd_total is None
 
 
 def check(need: Need, found: Outline, changes: Callable[[], Iterable[tuple[str, Outline]]], diags: Diagnostics) -> None:
@@ -83,6 +90,10 @@ def check(need: Need, found: Outline, changes: Callable[[], Iterable[tuple[str, 
     for field in unknowns(found, limits):
         message = f"whether the plan stays within `limits.{field}` is not known"
         help = "the tables lack the figure for every plan that would do: give the price with `--prices`, or leave the limit out"
+        if _is_endless(found) and field == "usd_total":
+            help = "nothing says how long the work takes: bound `limits.usd_per_hour` instead"
+        elif field == "kg_co2e":
+            help = "the energy or the grid is not known of every plan that would do: leave the limit out"
         diags.add(LIMIT.error(message, at(f"limits.{field}"), "not known", help))
     beyond = excesses(found, limits)
     if not beyond:

@@ -35,6 +35,7 @@ KINDS = ("on_demand", "spot", "cud_1y", "cud_3y", "flex_start_inferred", "dws_un
 Scope = Literal["machine", "per_gpu", "per_chip"]
 
 
+LEAST_USD, MOST_USD = 1e-9, 1e6  # of a unit: a slip of the keyboard lies beyond, and would decide every plan
 MAX_BYTES = 16 * 2**20  # of the file: a price of everything in every region is a tenth of it
 MAX_LINE = 10_000  # characters
 _NUMBER = re.compile(r"-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -128,8 +129,13 @@ def _rows(name: str, lines: list[str], header: list[str], diags: Diagnostics) ->
 def _usd(row: Row, diags: Diagnostics) -> float | None:
     text, span = row.cells["usd"], row.spans["usd"]
     usd = float(text) if _NUMBER.fullmatch(text) else math.nan
-    if math.isfinite(usd) and usd > 0:
+    if LEAST_USD <= usd <= MOST_USD:
         return usd
+    if math.isfinite(usd) and usd > 0:
+        help = "give USD of one unit, as `infragen catalog prices` does"
+        label = f"between {LEAST_USD:g} and {MOST_USD:,.0f} USD is what a unit can cost"
+        diags.add(AGREED.error(f"a price of {text} USD", span, label, help))
+        return None
     if math.isfinite(usd):
         message, label = f"a price of {text} USD", "negative" if usd < 0 else "zero would make it free"
         diags.add(

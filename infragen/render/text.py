@@ -96,7 +96,7 @@ def explain(plan: Plan, subject: str | None, alternative: str | None, also: Coll
 
 
 def _names(candidate: str, wanted: list[str]) -> bool:
-    return any(name in _letters(candidate) for name in wanted)
+    return any(name and name in _letters(candidate) for name in wanted)
 
 
 def _letters(name: str) -> str:
