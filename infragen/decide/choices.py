@@ -168,27 +168,31 @@ def _only_otherwise(best: Candidate, others: Sequence[Candidate]) -> Iterator[Re
 def _next_smaller(need: Need, best: Candidate, fits: Narrowed[Fit]) -> Reason | None:
     """The next smaller machine that will not do, and why: proof that less is not enough.
 
-    The largest with fewer of the same accelerators, which where one machine was enough may do in a larger number; else the
-    one with the most accelerator memory below the choice's.
+    The largest with fewer of the same accelerators, which where one machine was enough may do in a larger number; where there
+    is none, the one with the most accelerator memory below the choice's.
     """
     chosen = best.fit.machine
     if chosen.accelerator is None:
         return None
-    same = [one.machine for one in fits.kept if one.machine.record.accelerator == chosen.record.accelerator]
-    for box in sorted(same if best.fit.nodes == 1 else (), key=_size, reverse=True):
-        if box.record.accelerators < chosen.record.accelerators:
-            found = sizing_of.will_not_do(need, box, 1, f"the next smaller, {box.label},")
-            if found:
-                return found
+    enough = [one.machine for one in fits.kept if _has_fewer(one.machine, chosen)]
+    for box in sorted(enough if best.fit.nodes == 1 else (), key=_size, reverse=True):
+        found = sizing_of.will_not_do(need, box, 1, f"the next smaller, {box.label},")
+        if found:
+            return found
     refused = [one for one in fits.removed if one.rule.id.startswith("S") and one.candidate.machine.accelerator]
-    alike = [one for one in refused if one.candidate.machine.record.accelerator == chosen.record.accelerator]
-    smaller = [one for one in alike if one.candidate.machine.record.accelerators < chosen.record.accelerators]
-    smaller = smaller or [one for one in refused if _size(one.candidate.machine) < _size(chosen)]
+    smaller = [one for one in refused if _has_fewer(one.candidate.machine, chosen)]
+    if not enough:
+        smaller = smaller or [one for one in refused if _size(one.candidate.machine) < _size(chosen)]
     if not smaller:
         return None
     next_one = max(smaller, key=lambda one: _size(one.candidate.machine))
     text = f"the next smaller, {next_one.candidate.machine.label}, will not do: {next_one.miss.because}"
     return Reason(next_one.rule.id, text)
+
+
+def _has_fewer(box: Machine, chosen: Machine) -> bool:
+    """Whether a machine has fewer of the same accelerators."""
+    return box.record.accelerator == chosen.record.accelerator and box.record.accelerators < chosen.record.accelerators
 
 
 def _size(box: Machine) -> tuple[float, float, str]:
