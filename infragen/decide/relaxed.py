@@ -39,6 +39,7 @@ MACHINE_BOUNDS = (
     "min_memory",
 )
 _SHOWN = 3  # machines that would do
+_MANY = 3  # bounds that are not named one by one
 
 
 def explain_fits(need: Need, fits: Narrowed[Fit], diags: Diagnostics) -> None:
@@ -68,13 +69,15 @@ def _what_would_fit(need: Need, *, is_told: bool) -> str:
     asked = need.workload.machine
     given = [field for field in MACHINE_BOUNDS if getattr(asked, field)]
     found = Narrowed[Fit](())
-    for count in range(1, len(given) + 1):
+    for count in sorted({1, 2, len(given)} & set(range(1, len(given) + 1))):  # one or two bounds, else all of them
         for fields in combinations(given, count):
             section = asked.model_copy(update=dict.fromkeys(fields))
             free = replace(need, workload=need.workload.model_copy(update={"machine": section}))
             found = candidates.sized(free)
             if found.kept:
-                left = " and ".join(f"`machine.{field}`" for field in fields)
+                left = (
+                    " and ".join(f"`machine.{field}`" for field in fields) if count < _MANY else "bounds in `machine`"
+                )
                 return f"without {left} these can: {', '.join(_smallest(found.kept))}"
     if not found.removed or not is_told:
         return ""
