@@ -13,11 +13,20 @@ from infragen.descriptor.model import CapacityModel
 
 
 class Market(Struct):
-    """Where a machine may stand, and what it costs there: asked once for each machine, however many plans are compared."""
+    """How a machine is had, where it may stand, and what it costs there: asked once, however many plans are compared."""
 
     need: Need  # its bounds on places hold; the others do not matter here
     sites: dict[str, Narrowed[place.Site]] = {}
     prices: dict[tuple[str, str, CapacityModel], HourlyPrice | None] = {}
+    offers: dict[tuple[object, ...], capacity.Options] = {}
+
+    def options(self, need: Need, fit: Fit) -> capacity.Options:
+        """How the machines of a fit can be had, by a descriptor that asks for capacity as this one does or for another model."""
+        asked, hours = need.workload.capacity.model, fit.train_hours.high if fit.train_hours else None
+        key = fit.machine.label, fit.nodes, hours, asked
+        if key not in self.offers:
+            self.offers[key] = capacity.narrow(need, fit.machine, fit.nodes, hours)
+        return self.offers[key]
 
     def places(self, box: Machine) -> Narrowed[place.Site]:
         """The sites that the machine may use."""
@@ -64,8 +73,7 @@ def join(need: Need, fits: Narrowed[Fit], market: Market) -> Joined:
     sites: dict[str, Narrowed[place.Site]] = {}
     for fit in fits.kept:
         box, label = fit.machine, fit.machine.label
-        hours = fit.train_hours.high if fit.train_hours else None
-        options[label] = capacity.narrow(need, box, fit.nodes, hours)
+        options[label] = market.options(need, fit)
         sites[label] = market.places(box)
         for offer in options[label].kept:
             for site in sites[label].kept:

@@ -188,11 +188,15 @@ def _key(candidates: Sequence[Candidate], optimise: str) -> Callable[[Candidate]
     close = max(CLOSE * least_usd, least_usd + CLOSE_USD)
 
     def key(one: Candidate) -> tuple[object, ...]:
-        is_close = one.fit.train_hours is not None and one.usd is not None and one.usd <= close
-        cost = (one.usd is None, not is_close, one.accelerators if is_close else 0.0, _rounded(one.usd))
-        carbon = (one.kg is None, _rounded(one.kg))
-        both = (one.usd is None or one.kg is None, _rounded((one.usd or 0.0) / least_usd + (one.kg or 0.0) / least_kg))
-        decisive = {"cost": cost, "carbon": carbon, "balanced": both}[optimise]
+        decisive: tuple[object, ...]
+        if optimise == "carbon":
+            decisive = (one.kg is None, _rounded(one.kg))
+        elif optimise == "balanced":
+            sum_of_both = (one.usd or 0.0) / least_usd + (one.kg or 0.0) / least_kg
+            decisive = (one.usd is None or one.kg is None, _rounded(sum_of_both))
+        else:
+            is_close = one.fit.train_hours is not None and one.usd is not None and one.usd <= close
+            decisive = (one.usd is None, not is_close, one.accelerators if is_close else 0.0, _rounded(one.usd))
         ties = (*(breaker(one) for _, breaker in TIE_BREAKERS), one.fit.machine.label, one.model, one.site.region.name)
         return (one.is_last_resort, *decisive, *ties)
 

@@ -266,6 +266,7 @@ def shape(workload: Workload, catalog: Catalog, diags: Diagnostics) -> ModelShap
     return None
 
 
+@lru_cache(maxsize=256)
 def named_shape(name: str, catalog: Catalog) -> ModelShape | tuple[str, ...]:
     """The shape of the card that a name means, or of the variant of one; else the names that come near."""
     facts = sizing_facts(catalog)
