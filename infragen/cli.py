@@ -30,7 +30,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 gc.disable()  # a run makes few cycles and ends soon; collecting while modules load costs a tenth of a cold plan
 
 OK, FAILED, USAGE = 0, 1, 2
-SHARD = 4  # descriptors that one process takes at a time
+SHARD = 8  # descriptors that one process takes at a time
 SUBJECTS = ("machines", "accelerators", "models", "regions", "prices", "storage", "images", "rules")
 
 
@@ -153,7 +153,7 @@ def _print_records(files: tuple[str, ...], *how: Any) -> bool:
     The first file warms tables, templates and schema; many files are then shared out to as many processes as there are
     processors, which inherit all that.
     """
-    first, others = files[:1], files[1:]
+    first, others = files[:SHARD], files[SHARD:]
     lines, failed = _records(first, how)
     _print_bytes(lines)
     workers = min(os.cpu_count() or 1, len(others) // SHARD)
