@@ -5,7 +5,7 @@ import csv
 import pytest
 import yaml
 
-from infragen.decide import candidates, emissions, rank, sizing_of
+from infragen.decide import candidates, emissions, machine, place, rank, sizing_of
 from infragen.decide.need import Need
 from infragen.descriptor.model import Workload
 from infragen.descriptor.source import File, Source
@@ -171,3 +171,18 @@ def test_an_empty_set_of_places_names_the_bound_and_a_way_out_that_works(bounds,
     again = run(**relaxed)
     assert again.plan is not None
     assert again.plan.location.choice.region.name in error.help
+
+
+def test_every_general_purpose_type_that_can_be_named_is_somewhere():
+    """Where no table places a type, where its series has a price; its zones are then to be named."""
+    boxes = [box for name in CATALOG.host_machines for box in machine.machines(CATALOG, name) if box.type == name]
+    assert len(boxes) > 100 and not [box.label for box in boxes if not place.sites(CATALOG, box)]
+    pool = {"task": "compute", "machine": {"type": "c4-standard-8", "count": 2}}
+    found = compiled(pool)
+    assert [one.code for one in found.diagnostics if one.severity.value == "error"] == ["R004"]
+    assert compiled(pool | {"place": {"zones": ["us-central1-a"]}}).plan.location.choice.zones == ("us-central1-a",)
+
+
+def compiled(more: dict[str, object]) -> Compilation:
+    text = yaml.safe_dump({"version": 1, "name": "pool", "project": "my-project"} | more)
+    return compile_workload(Source(File("workload.yaml", text.encode())), CATALOG, TEMPLATES, TODAY)

@@ -18,7 +18,7 @@ SERVE = (
 CASES = {
     "a run on one slice": (TRAIN + "machine: {accelerators: [v6e]}\n", ("ct6e-standard-4t", 16, "8x8", 1)),
     "a slice in three dimensions": (TRAIN + "machine: {accelerators: [v5p]}\n", ("ct5p-hightpu-4t", 32, "4x4x8", 1)),
-    "a run on more than the largest slice": (TRAIN + "machine: {accelerators: [v5e]}\n", ("ct5lp-hightpu-4t", 128, "16x16", 2)),
+    "a run on more than the largest slice": (TRAIN.replace("30d", "15d") + "machine: {accelerators: [v5e]}\n", ("ct5lp-hightpu-4t", 128, "16x16", 2)),
     "slices that are asked for": (
         TRAIN + "machine: {type: ct6e-standard-4t, topology: 4x4, count: 6}\n", ("ct6e-standard-4t", 24, "4x4", 6),
     ),

@@ -41,6 +41,8 @@ def sites(catalog: Catalog, machine: Machine) -> tuple[Site, ...]:
             found = zones.setdefault(place.region, [])
             if place.zone:
                 found.append(place.zone)
+    if machine.host and not zones:  # a type that no table places is where its series has a price
+        zones = {region: [] for region, _ in catalog.host_prices(machine.host.series) if region in catalog.regions}
     if not machine.record.has_accelerator:
         for zone in catalog.series_zones(machine.record.series):
             region = zone.rpartition("-")[0]

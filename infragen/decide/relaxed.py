@@ -97,11 +97,15 @@ def explain(need: Need, joined: Joined, diags: Diagnostics) -> None:
     if obtainable:
         removals = [joined.sites[box.label].nearest for box in obtainable if joined.sites[box.label].removed]
         box = obtainable[0]
-        removal = (
-            min(removals, key=lambda one: (one.miss.distance, one.rule.id))
-            if removals
-            else joined.sites[box.label].nearest
-        )
+        if not removals:
+            at = need.workload.at("machine.type")
+            because, help = (
+                "no region of the tables has it",
+                "`infragen catalog machines` lists types and their regions",
+            )
+            diags.add(rule_of(place.zone_known).error(f"no place is known for `{box.label}`", at, because, help))
+            diags.raise_if_errors()
+        removal = min(removals, key=lambda one: (one.miss.distance, one.rule.id))
         pinned = len(obtainable) == 1 or need.workload.machine.type
         text = (
             f"no place is left for `{box.label}`"
