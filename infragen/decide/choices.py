@@ -168,8 +168,8 @@ def _only_otherwise(best: Candidate, others: Sequence[Candidate]) -> Iterator[Re
 def _next_smaller(need: Need, best: Candidate, fits: Narrowed[Fit]) -> Reason | None:
     """The next smaller machine that will not do, and why: proof that less is not enough.
 
-    The largest with fewer of the same accelerators, which where one machine was enough may do in a larger number; where there
-    is none, the one with the most accelerator memory below the choice's.
+    The largest with fewer of the same accelerators, which where one machine was enough may do in a larger number; where
+    nothing smaller at all would do, the one with the most accelerator memory below the choice's.
     """
     chosen = best.fit.machine
     if chosen.accelerator is None:
@@ -181,8 +181,9 @@ def _next_smaller(need: Need, best: Candidate, fits: Narrowed[Fit]) -> Reason | 
             return found
     refused = [one for one in fits.removed if one.rule.id.startswith("S") and one.candidate.machine.accelerator]
     smaller = [one for one in refused if _has_fewer(one.candidate.machine, chosen)]
-    if not enough:
-        smaller = smaller or [one for one in refused if _size(one.candidate.machine) < _size(chosen)]
+    least = min((_size(one.machine) for one in fits.kept if one.machine.accelerator), default=_size(chosen))
+    if not smaller and least >= _size(chosen):  # nothing smaller would do: the nearest of them says why
+        smaller = [one for one in refused if _size(one.candidate.machine) < _size(chosen)]
     if not smaller:
         return None
     next_one = max(smaller, key=lambda one: _size(one.candidate.machine))

@@ -52,12 +52,12 @@ RANK_SMALLEST = declare(
     """Among jobs that cost about the same, take the one with the fewest accelerators.
 
     Why: the hours come from a model of reality; a difference of a quarter is within its error, and a smaller machine is
-    easier to get, to fill and to keep. So is a difference of 10 USD.
+    easier to get, to fill and to keep. So is a difference of 10 USD, up to half the price.
     Example: 17 hours on one accelerator for 14.50 USD win over one hour on sixteen for 13.70 USD.
     """,
     source="design decision",
 )
-CLOSE, CLOSE_USD = 1.25, 10.0  # times the cheapest job, or above it, K004
+CLOSE, CLOSE_USD, CLOSE_AT_MOST = 1.25, 10.0, 1.5  # times the cheapest job, or above it up to so many times, K004
 RANK_TIES = declare(
     "K005",
     "ties-broken",
@@ -149,7 +149,7 @@ TIE_BREAKERS: tuple[tuple[str, Callable[[Candidate], object]], ...] = (
 
 
 def rank(candidates: Sequence[Candidate], optimise: str) -> list[Candidate]:
-    """Best first. A candidate without the figure that decides comes after all that have it; ties go to fewer machines, then by name."""
+    """Best first. A candidate without the figure that decides comes after all that have it; ties go by `TIE_BREAKERS`."""
     return sorted(candidates, key=_key(candidates, optimise))
 
 
@@ -185,7 +185,7 @@ def _key(candidates: Sequence[Candidate], optimise: str) -> Callable[[Candidate]
     peers = [one for one in candidates if not one.is_last_resort] or candidates
     least_usd = min((one.usd for one in peers if one.usd), default=1.0)
     least_kg = min((one.kg for one in peers if one.kg), default=1.0)
-    close = max(CLOSE * least_usd, least_usd + CLOSE_USD)
+    close = max(CLOSE * least_usd, min(least_usd + CLOSE_USD, CLOSE_AT_MOST * least_usd))
 
     def key(one: Candidate) -> tuple[object, ...]:
         decisive: tuple[object, ...]

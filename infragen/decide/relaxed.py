@@ -63,8 +63,8 @@ def _furthest(fits: Narrowed[Fit]) -> Removal[Fit]:
 
 
 def _what_would_fit(need: Need, *, is_told: bool) -> str:
-    """The fewest bounds on the machine to leave out, and the smallest machines that then do; else, if that is to be told, what
-    is still in the way.
+    """One or two bounds on the machine to leave out, else all of them, and the smallest machines that then do; else, if that
+    is to be told, what is still in the way.
     """
     asked = need.workload.machine
     given = [field for field in MACHINE_BOUNDS if getattr(asked, field)]

@@ -226,7 +226,7 @@ ABOUT: Mapping[Constraint, tuple[str, ...]] = {
     "rate": ("serve.requests_per_second", "serve.requests"),
     "replicas": ("serve.replicas",),
     "group": ("serve.requests_per_second", "serve.concurrent_requests", "serve.replicas", "machine.count"),
-    "deadline": ("train.deadline",),
+    "deadline": ("train.deadline", "serve.deadline"),
     "batch": ("train.global_batch_tokens", "train.micro_batch"),
     "model": ("serve.max_context_tokens", "serve.input_tokens", "train.sequence_length", "model.name"),
 }
@@ -507,12 +507,13 @@ def fewer(need: Need, chosen: Fit) -> Reason | None:
     if chosen.nodes < 2 or need.workload.machine.count is not None or chosen.machine.accelerator is None:
         return None
     node = _hostless(need.catalog, chosen.machine, need.workload.machine.topology)
-    below = list(takewhile(lambda vms: vms < chosen.nodes, ladder(node.slice_vms, node.unit_vms)))
-    if not below:
+    if need.workload.task in TRAINING_TASKS:
+        below = max(takewhile(lambda vms: vms < chosen.nodes, ladder(node.slice_vms, node.unit_vms)), default=0)
+    else:
+        below = chosen.nodes - max(node.unit_vms, round(1 / min(1.0, chosen.replicas_per_node)))
+    if below < 1:
         return None
-    return will_not_do(
-        need, chosen.machine, below[-1], f"{below[-1]} instead of {chosen.nodes} × {chosen.machine.label}"
-    )
+    return will_not_do(need, chosen.machine, below, f"{below} instead of {chosen.nodes} × {chosen.machine.label}")
 
 
 def will_not_do(need: Need, box: Machine, vms: int, what: str) -> Reason | None:

@@ -133,7 +133,7 @@ EASES = (
 
 
 def _way_out(need: Need, wanted: Store) -> str:
-    """The fewest things to ask less of, each as little less as will do, and the service that then holds it."""
+    """One or two things to ask less of, else all, each as little less as will do, and the service that then holds it."""
     asked = [ease for ease in EASES if ease.amount(wanted)]
     for count in sorted({1, 2, len(asked)} & set(range(1, len(asked) + 1))):  # one or two things, else all of them
         found = [text for eases in combinations(asked, count) for text in _eased(need, wanted, eases)]
