@@ -141,6 +141,20 @@ def test_a_given_number_of_machines_is_obeyed_or_refused() -> None:
     assert crowded.constraint == "concurrency"
 
 
+@pytest.mark.parametrize("requests", [1, 30, 300, 3000, 1e6])
+@pytest.mark.parametrize("deadline_s", [5, 400, 600, 3600, 24 * 3600])
+def test_a_batch_is_done_in_time_or_refused(requests: float, deadline_s: float) -> None:
+    """Machines start first, and at the end of a job fewer and fewer requests run: both count."""
+    lengths = {"input_tokens": 500, "output_tokens": 500}
+    found = size("Llama-3.1-8B", "g2-standard-8", is_batch=True, requests=requests, deadline_s=deadline_s, **lengths)
+    if isinstance(found, Shortfall):
+        assert found.constraint == "deadline" and deadline_s < 600
+        return
+    assert found.batch_hours is not None
+    assert found.batch_hours.expected * 3600 <= deadline_s * 1.0001
+    assert [one.share >= 0 for one in found.margins if one.constraint == "deadline"] == [True]
+
+
 def test_batch_inference_meets_its_deadline() -> None:
     need = {"is_batch": True, "requests": 1e6, "input_tokens": 1000, "output_tokens": 200}
     found = fitted("Llama-3.1-8B", "g2-standard-8", deadline_s=24 * 3600.0, **need)

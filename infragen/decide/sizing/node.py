@@ -13,6 +13,7 @@ from infragen.units import GIB
 MAX_ACCELERATORS_PER_VM = 16  # an interconnect that joins more than these reaches beyond one VM
 LINK_EFFICIENCY = 0.7  # of a link's rate in large collectives
 CONTEXT_EXTENSION = 4  # times the trained context that rescaled rotary positions reach (YaRN, arXiv 2309.00071)
+START_H = 0.1  # of a job: machines boot, take the image, load weights and compile
 TCP_EFFICIENCY = 0.6  # of a network rate without kernel bypass
 
 Constraint = Literal[

@@ -119,7 +119,7 @@ class _Search:
         """What the layouts of a split share; None where the batch cannot feed it."""
         devices, ranks = self.cluster.devices, tensor * pipeline * context
         data = devices // ranks
-        if data > self.sequences:
+        if data * (self.task.micro_batch or 1) > self.sequences:
             return None
         accumulate = self.sequences / data
         in_flight = min(pipeline, accumulate)
@@ -217,7 +217,7 @@ class _Search:
 
     def _micro_batches(self, split: _Split, kept: _Kept) -> tuple[int, int]:
         """(sequences of a micro-batch, micro-batches per step)."""
-        fits = int(kept.room / kept.each) if kept.each > 0 else MAX_MICRO_BATCH
+        fits = int(kept.room / kept.each * (1 + 1e-9)) if kept.each > 0 else MAX_MICRO_BATCH
         wanted = self.task.micro_batch or min(int(split.accumulate), 4 if split.pipeline == 1 else 1)
         micro = max(1, min(wanted, fits))
         return micro, max(1, round(split.accumulate / micro))

@@ -94,9 +94,9 @@ class Speed(Struct, frozen=True):
 
     def _draining_s(self, batch: int) -> float:
         """Sum of the time of a step over its requests, from that many down to one."""
-        steps = [*(round(batch ** (n / DRAIN_POINTS)) for n in range(DRAIN_POINTS)), batch + 1]
+        steps = [*(max(2, round(batch ** (n / DRAIN_POINTS))) for n in range(DRAIN_POINTS)), batch + 1]
         spans = ((low, high) for low, high in pairwise(steps) if high > low)
-        return sum(
+        return self.decode_s(1) + sum(
             self.decode_s((low + high - 1) / 2) * (math.log(high - 0.5) - math.log(low - 0.5)) for low, high in spans
         )
 

@@ -14,13 +14,13 @@ from msgspec.structs import replace
 
 from infragen.decide.model import Margin, Memory, Range
 from infragen.decide.sizing.facts import SizingFacts
-from infragen.decide.sizing.node import Node, Shortfall, context_shortfall
+from infragen.decide.sizing.node import START_H, Node, Shortfall, context_shortfall
 from infragen.decide.sizing.precision import Arithmetic, serving_arithmetic, weight_bytes
 from infragen.decide.sizing.replica import ServingLayout, layouts
 from infragen.decide.sizing.roofline import Speed, efficiency
 from infragen.decide.sizing.shape import ModelShape
 from infragen.decide.sizing.traffic import ServeNeed, Traffic, traffic_of
-from infragen.units import GIB, many
+from infragen.units import GIB, HOUR_S, duration, many
 
 __all__ = ["MAX_SEQUENCES", "ServeNeed", "ServingFit", "size_serving"]
 
@@ -133,7 +133,7 @@ def _sufficient(
     if isinstance(found, Shortfall):
         return found
     vms, replicas = found
-    batch = _operating_batch(traffic, allowed, replicas)
+    batch = _operating_batch(need, traffic, allowed, replicas)
     busy = min(replicas, traffic.concurrency / batch) if traffic.concurrency else replicas
     per_request = traffic.output_tokens if shape.is_generative else traffic.input_tokens
     tokens = 0 if shape.kind == "diffusion" else per_request
@@ -146,20 +146,22 @@ def _fit(
     """Everything there is to say about a layout that suffices."""
     layout, expected, allowed, replicas = found.layout, found.expected, found.allowed, found.replicas
     bands = (efficiency(layout.replica, "low"), expected, efficiency(layout.replica, "high"))
-    at_rate = _load_batch(traffic, expected, allowed, replicas)
+    at_rate = _load_batch(traffic, expected, found, allowed)
+    in_flight = found.batch if need.is_batch else at_rate  # a job runs flat out
     asked = at_rate if traffic.rate or traffic.concurrency else 1
     kv = max(layout.kv_longest, asked * layout.kv_request)  # what is asked for, not the pool that is left
     memory = replace(layout.fixed, kv_cache=min(kv, layout.room)).gib(layout.budget)
     is_image = shape.kind == "diffusion"
     rate = Range(*(found.busy * _rate(need, shape, found, band) for band in bands))
-    tokens = None if is_image else rate.scaled(found.tokens)
-    ttft = None if is_image else Range(*(band.ttft_s(at_rate) * 1000 for band in reversed(bands)))
-    tpot = Range(*(band.tpot_s(at_rate) * 1000 for band in reversed(bands))) if shape.is_generative else None
+    ttft = None if is_image else Range(*(band.ttft_s(in_flight) * 1000 for band in reversed(bands)))
+    tpot = Range(*(band.tpot_s(in_flight) * 1000 for band in reversed(bands))) if shape.is_generative else None
     spread = (GUESS_SPREAD if shape.is_estimated else 1.0) * (MOE_SPREAD if shape.is_moe else 1.0)
-    tokens = _widened(tokens, spread)
+    rate = _widened(rate, spread) or rate
+    tokens = None if is_image else rate.scaled(found.tokens)
     ttft, tpot = (_widened(one, spread, is_time=True) for one in (ttft, tpot))
     capacity = replicas * expected.requests_per_second(allowed)
-    margins = tuple(_margins(need, traffic, layout, memory, ttft, tpot, capacity))
+    hours = _batch_hours(need, rate) if need.is_batch and not is_image else None
+    margins = tuple(_margins(need, traffic, layout, memory, ttft, tpot, hours, capacity))
     return ServingFit(
         nodes=found.vms,
         tensor_parallel=layout.tensor,
@@ -174,7 +176,7 @@ def _fit(
         tpot_ms=tpot,
         requests_per_second=None if is_image else rate,
         requests_per_second_per_node=None if is_image else capacity / found.vms * UTILISATION,
-        batch_hours=_batch_hours(need, rate) if need.is_batch and not is_image else None,
+        batch_hours=hours,
         weights_gib=weight_bytes(shape, arithmetic.stored) / GIB,
         precision=arithmetic.stored.format,
         computed_in=arithmetic.computed,
@@ -205,7 +207,7 @@ def _short(need: ServeNeed, found: _Sufficient, rate: Range) -> Iterator[str]:
     steady = found.busy * found.expected.requests_per_second(found.batch)
     if need.requests and rate.expected < SHORT_JOB * steady:
         yield (
-            f"{need.requests:,.0f} requests are a short job: fewer and fewer run at once towards its end, which leaves "
+            f"{many(round(need.requests), 'request')} make a short job: fewer and fewer run at once towards its end, which leaves "
             f"{rate.expected / steady:.0%} of the steady rate"
         )
 
@@ -276,6 +278,11 @@ def _replicas(
     capacity = expected.requests_per_second(allowed) * UTILISATION
     if traffic.rate:
         wanted = max(wanted, math.ceil(traffic.rate / capacity - 1e-9))
+    if need.is_batch and need.requests and need.deadline_s and traffic.output_tokens:
+        hurried = _in_time(need.requests, need.deadline_s - START_H * HOUR_S, expected, allowed, wanted)
+        if isinstance(hurried, Shortfall):
+            return hurried
+        wanted = hurried
     if need.replicas_max is not None and wanted > max(need.replicas_max, need.replicas_min or 1):
         return Shortfall(
             "replicas", wanted, need.replicas_max, "replicas",
@@ -301,30 +308,50 @@ def _replicas(
     return nodes, max(1, int(nodes * layout.per_vm + 1e-9))
 
 
+def _in_time(requests: float, left_s: float, expected: Speed, allowed: int, least: int) -> int | Shortfall:
+    """The fewest replicas, from ``least`` on, with which the whole job is done in the time that is left once machines have
+    started, its end included."""
+
+    def job_s(replicas: int) -> float:
+        each = max(1.0, requests / replicas)
+        return each / expected.job_rate(allowed, each)
+
+    most = max(least, math.ceil(requests))
+    alone = job_s(most)
+    if alone > left_s:
+        start_s = START_H * HOUR_S
+        return Shortfall(
+            "deadline", start_s + alone, start_s + left_s, "s",
+            f"machines start in {duration(start_s)} and one request alone takes {duration(alone)} (expected); "
+            f"allowed are {duration(start_s + left_s)}",
+            "raise `serve.deadline`, or use a faster accelerator, more of them for each copy, or a smaller precision",
+        )  # fmt: skip
+    return least + bisect_left(range(least, most), True, key=lambda replicas: job_s(replicas) <= left_s)
+
+
 def _vms_hold(nodes: int) -> str:
     return f"{many(nodes, 'VM')} {'holds' if nodes == 1 else 'hold'}"
 
 
-def _operating_batch(traffic: Traffic, allowed: int, replicas: int) -> int:
-    """Sequences per replica that the plan's tokens per second are for: the concurrency asked for, else all there is."""
-    if traffic.concurrency:
-        return max(1, min(allowed, math.ceil(traffic.concurrency / replicas)))
-    return allowed
+def _operating_batch(need: ServeNeed, traffic: Traffic, allowed: int, replicas: int) -> int:
+    """Sequences per replica that the plan's tokens per second are for: as many as there are at once, else all that fit."""
+    at_once = traffic.concurrency or (need.requests if need.is_batch else None)
+    return max(1, min(allowed, math.ceil(at_once / replicas))) if at_once else allowed
 
 
-def _load_batch(traffic: Traffic, expected: Speed, allowed: int, replicas: int) -> int:
+def _load_batch(traffic: Traffic, expected: Speed, found: _Sufficient, allowed: int) -> int:
     """Sequences in flight per replica at the rate asked for (Little's law); at the operating batch without a rate."""
     if traffic.rate is None or traffic.concurrency:
-        return _operating_batch(traffic, allowed, replicas)
-    each = traffic.rate / replicas
+        return found.batch
     # the smallest batch whose throughput carries the rate
+    each = traffic.rate / found.replicas
     return 1 + bisect_left(range(1, allowed), each, key=expected.requests_per_second)
 
 
 def _batch_hours(need: ServeNeed, rate: Range) -> Range | None:
     if not need.requests:
         return None
-    return Range(*(need.requests / (3600 * one) for one in (rate.high, rate.expected, rate.low)))
+    return Range(*(START_H + need.requests / (HOUR_S * one) for one in (rate.high, rate.expected, rate.low)))
 
 
 def _widened(range: Range | None, factor: float, *, is_time: bool = False) -> Range | None:
@@ -349,6 +376,7 @@ def _margins(
     memory: Memory,
     ttft: Range | None,
     tpot: Range | None,
+    hours: Range | None,
     capacity: float,
 ) -> Iterator[Margin]:
     yield Margin("memory", memory.total, memory.usable, "GiB per accelerator")
@@ -358,6 +386,8 @@ def _margins(
         yield Margin("tpot", tpot.expected, need.tpot_ms, "ms")
     if traffic.rate:
         yield Margin("rate", traffic.rate, capacity, "requests/s")
+    if need.deadline_s and hours:
+        yield Margin("deadline", hours.expected, need.deadline_s / HOUR_S, "h")
 
 
 def _binding(margins: tuple[Margin, ...], layout: ServingLayout, expected: Speed, allowed: int, batch: int) -> str:

@@ -8,8 +8,10 @@ import math
 
 from msgspec import Struct
 
+from infragen.decide.sizing.node import START_H
 from infragen.decide.sizing.shape import ModelShape
 from infragen.descriptor.model import Model, Serve
+from infragen.units import HOUR_S
 
 DEFAULT_INPUT_TOKENS, DEFAULT_OUTPUT_TOKENS, DEFAULT_CONTEXT_TOKENS = 1000, 250, 4096
 CHOSEN_SPARE_GIB = 0.5  # of each accelerator of a machine that is ours to choose: what engines and versions differ by
@@ -99,7 +101,7 @@ def traffic_of(shape: ModelShape, need: ServeNeed) -> Traffic:
     longest = max(context or 0, tokens_in + tokens_out)
     rate = need.requests_per_second
     if need.is_batch and need.requests and need.deadline_s:
-        rate = need.requests / need.deadline_s
+        rate = need.requests / max(1.0, need.deadline_s - START_H * HOUR_S)
     if rate is None and need.concurrent_requests is None and not need.is_batch:
         notes.append("no traffic is given: one replica, with memory for one request of the longest context")
     if need.concurrent_requests is not None and need.input_tokens is None and need.max_context_tokens:

@@ -12,13 +12,12 @@ from msgspec import Struct
 
 from infragen.decide.model import CheckpointPlan, Margin, Memory, Range
 from infragen.decide.sizing.checkpoint import Saving, lost_share, saving
-from infragen.decide.sizing.cluster import Cluster, least_activation_bytes
+from infragen.decide.sizing.cluster import SPANNING_DEVICES, Cluster, least_activation_bytes
 from infragen.decide.sizing.facts import SizingFacts
 from infragen.decide.sizing.memory import Recompute, Sharding, overhead_bytes
-from infragen.decide.sizing.node import Node, Shortfall
+from infragen.decide.sizing.node import START_H, Node, Shortfall
 from infragen.decide.sizing.parallel import GOOD_SPEED, Layout, best_layout
 from infragen.decide.sizing.precision import weight_bytes
-from infragen.decide.sizing.replica import SPANNING_DEVICES
 from infragen.decide.sizing.run import Run, TrainNeed, prepared
 from infragen.decide.sizing.shape import ModelShape
 from infragen.units import GIB, HOUR_S, MIB, many
@@ -45,7 +44,6 @@ MOST_ORDINARY_VMS = 32  # that train a whole model over an ordinary network
 WORTH_A_BATCH = 1.1  # times the speed that a larger batch than the usual one must bring, where none is given
 SAMPLED_TOKENS = 1e9  # of a finetuning run below which its data are samples: padded, evaluated and saved between
 SAMPLED_GROWTH = 0.3  # power of tokens with which the productive share grows up to there
-START_H = 0.1  # of a run: machines boot, take the image, load weights and compile
 RUN_FASTEST = 0.67  # published hours of whole runs over expected ones: the densest window of ...
 WIDEST = 2.5  # ... highest over lowest hours; docs/calibration.md tells what it holds
 
@@ -211,7 +209,7 @@ def _on(run: Run, vms: int, *, is_pinned: bool = False) -> TrainingFit | Shortfa
     if run.most_batch_tokens > batch and (layout is None or _is_starved(layout)):
         larger = run.most_batch_tokens
         if layout is None:
-            larger = min(larger, max(batch, float(devices * task.sequence)))
+            larger = min(larger, max(batch, float(devices * task.sequence * (task.micro_batch or 1))))
         found = best_layout(cluster, larger, rate) if larger > batch else None
         if found is not None and (layout is None or found.speed > layout.speed * WORTH_A_BATCH):
             batch, layout = larger, found
@@ -312,7 +310,8 @@ def _batched(run: Run) -> str:
 def _no_fit(run: Run, cluster: Cluster) -> Shortfall:
     """Why no layout fits: memory of the tightest one, or too many accelerators for the batch."""
     task, node, devices = run.task, run.node, cluster.devices
-    widest, sequences = max(map(math.prod, cluster.splits())), run.most_batch_tokens / task.sequence
+    widest = max(map(math.prod, cluster.splits()))
+    sequences = run.most_batch_tokens / task.sequence / (task.micro_batch or 1)  # in micro-batches
     if devices // widest > sequences:
         most = sequences * widest
         return Shortfall(
