@@ -198,9 +198,9 @@ def test_a_cheaper_machine_that_is_not_had_on_demand_is_told_with_its_price() ->
     plan = compiled(H100).plan
     assert (plan.machine.choice.type, plan.capacity.choice.model) == ("a3-highgpu-8g", "on-demand")
     told = {one.rule: one.text for one in plan.machine.because}["C009"]
-    assert "1 × a3-highgpu-1g would do for less, and can be had for this work as spot only: machines " in told
+    assert "1 × a3-highgpu-1g would do for less, and is not sold on demand; as spot: machines " in told
     words = text.explain(plan, "machine", "a3-highgpu-1g")
-    assert "can be had for this work as spot only, and comes last unless that is asked for (C009" in words
+    assert "not on demand but as spot, and comes last unless that is asked for (C009" in words
     asked = compiled(H100.replace("accelerators: [h100]", "type: a3-highgpu-1g") + "capacity: {model: spot}\n").plan
     assert f"machines {units.usd(asked.estimate.costs.of('compute'))} an hour" in told
     assert "C009" not in {one.rule for one in asked.machine.because}

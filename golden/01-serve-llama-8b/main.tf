@@ -4,8 +4,8 @@ resource "google_compute_instance_template" "main" {
   # S011: 12.2 of 19.3 GiB usable per accelerator
   # S015: 58 ms a token of the 80 ms allowed
   # K001: machines 6.31 USD an hour, 0.0676 kg CO2e an hour: first of 25 sufficient machines
-  # C009: 2 × a3-highgpu-1g would do for less, and can be had for this work as spot only: machines 2.55 USD an
-  # hour, 0.0277 kg CO2e an hour; `machine.type: a3-highgpu-1g` with `capacity.model: spot` takes it
+  # C009: 2 × a3-highgpu-1g would do for less, and is not sold on demand; as spot: machines 2.55 USD an hour,
+  # 0.0277 kg CO2e an hour; `machine.type: a3-highgpu-1g` with `capacity.model: spot` takes it
   # S017: 2 instead of 3 × g2-standard-24 will not do: the traffic takes 3 replicas, 2 VMs hold 2
   # S018: the next smaller, g2-standard-32, will not do: the traffic takes 12 replicas, allowed are 8
   machine_type = "g2-standard-24"

@@ -4,8 +4,8 @@ resource "google_compute_instance_template" "main" {
   # S011: 59.3 of 75.2 GiB usable per accelerator
   # S019: 160 h expected of the 168 h to the deadline
   # K001: machines 85,205 USD for the job, 2,570 kg CO2e for the job: first of 3 sufficient machines
-  # S019: 5 instead of 6 × a3-highgpu-8g will not do: 5 VMs take 189 h (expected, restarts included), allowed are
-  # 168 h
+  # S019: 5 instead of 6 × a3-highgpu-8g will not do: 5 VMs take 7.88 days (expected, restarts included), allowed
+  # are 7 days
   # S021: the next smaller, a3-highgpu-4g, will not do: 12 VMs with 4 × H100-80GB each would train over an
   # ordinary network; at most 1 should
   machine_type = "a3-highgpu-8g"

@@ -161,7 +161,7 @@ def _only_otherwise(best: Candidate, others: Sequence[Candidate]) -> Iterator[Re
     one = min(cheaper, key=lambda other: other.usd or 0.0)
     taken = f"`machine.type: {one.fit.machine.type}` with `capacity.model: {one.model}` takes it"
     machines = f"{one.fit.nodes} × {one.fit.machine.label}"
-    text = f"{machines} would do for less, and can be had for this work as {one.model} only: {one.figures()}; {taken}"
+    text = f"{machines} would do for less, and is not sold on demand; as {one.model}: {one.figures()}; {taken}"
     yield Reason(LAST_RESORT.id, text)
 
 

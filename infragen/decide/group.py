@@ -63,6 +63,17 @@ HEAL = declare(
     """,
     source=HEALING_CHECKS,
 )
+IDLE = declare(
+    "G027",
+    "nothing-starts",
+    """Say when the machines have no program to start.
+
+    Why: a public image starts nothing: a probe then never passes, and the group replaces machines for ever; a job's machines
+    cost money and do nothing.
+    Example: `task: serve` without `run`, on an image that nobody named, is a warning.
+    """,
+    source="design decision",
+)
 CONTRADICTION = declare(
     "G008",
     "group-contradiction",
@@ -183,6 +194,12 @@ def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupCh
         label = f"{unavailable} may be unavailable at a time"
         diags.add(OUTAGE.warning(message, need.workload.at("group.update"), label, help))
 
+    own = workload.image
+    if workload.run is None and workload.task != "compute" and not (own.base or own.source or own.scripts):
+        message = "the machines start no program: `run` is missing, and a public image has none"
+        label = "probes of its port will never pass" if serves else "the machines wait, and cost as if they worked"
+        help = "write `run.container` and `run.command`, or name an image that starts the program in `image.base`"
+        diags.add(IDLE.warning(message, workload.at("task"), label, help))
     why += keeping.check_standby(need, asked.machine, asked.capacity, diags)
     why += keeping.check_stateful(need, asked.stores, sized.is_automatic, replacement, diags)
     fallback, reasons = fallbacks.decide(need, asked.machine, asked.boot_disk, asked.capacity, asked.zones, diags)

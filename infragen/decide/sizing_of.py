@@ -417,7 +417,10 @@ def _with_room(found: Fit, share: float) -> Fit | Shortfall:
     needed, available = loaded + HOST_RESERVE_GIB, found.machine.memory_gib
     if needed <= available:
         return found
-    message = f"{loaded:.1f} GiB of weights pass through {available:g} GiB of host memory"
+    message = (
+        f"{loaded:.1f} GiB of weights pass through host memory beside {HOST_RESERVE_GIB:g} GiB of system; "
+        f"there are {available:g} GiB"
+    )
     return Shortfall("host-memory", needed, available, "GiB", message, f"use a machine with {needed:.0f} GiB or more")
 
 

@@ -68,6 +68,10 @@ _MACHINE = """
 #   min_accelerator_memory: 80GiB
 """
 _TAIL = """
+# run:  # without it, and without an image of your own, the machines start nothing
+#   container: europe-docker.pkg.dev/my-project/images/program:v1
+#   command: [python, main.py]
+
 # capacity:
 #   model: on-demand  # on-demand | spot | reservation | future-reservation | calendar | flex-start
 

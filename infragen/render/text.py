@@ -88,7 +88,7 @@ def explain(plan: Plan, subject: str | None, alternative: str | None, also: Coll
         if one.candidate in names:
             lines.append(f"{one.candidate} can be had when it is asked for: {words.other(one)}")
         elif one.is_last_resort and not is_resort:
-            only = f"can be had for this work as {one.capacity} only, and comes last unless that is asked for"
+            only = f"not on demand but as {one.capacity}, and comes last unless that is asked for"
             lines.append(f"{one.candidate} would do, {only} ({LAST_RESORT.id} {LAST_RESORT.name}): {one.because}")
         else:
             lines.append(f"{one.candidate} would do, and ranked behind the choice: {one.because}")

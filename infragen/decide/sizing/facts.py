@@ -37,6 +37,7 @@ class ModelFamily(Struct, frozen=True):
     norm_bias: bool
     norms_per_layer: int
     qk_norm: QkNorm
+    overflows_fp16: bool  # engines refuse it in that format
     has_positions: bool  # learned, one per position
     has_pooler: bool
     token_types: int

@@ -55,14 +55,19 @@ def serving_arithmetic(
         wanted = "bf16"
         assumptions.append("published in fp32; served in 16 bits, as serving engines do")
     stored = facts.formats[wanted]
+    is_refused = shape.overflows_fp16 and wanted != "fp16"
+
+    def is_usable(computed: str) -> bool:
+        return is_native(accelerator, computed) and not (is_refused and computed == "fp16")
+
     for computed in stored.compute_formats:
-        if is_native(accelerator, computed):
+        if is_usable(computed):
             is_dequantised = computed != wanted and stored.quantised_part != "all" and computed in ("bf16", "fp16")
             if is_dequantised:
                 assumptions.append(f"{accelerator.name} stores {wanted} and computes in {computed}")
             return Arithmetic(stored, computed, peak_flops(accelerator, computed), is_dequantised, tuple(assumptions))
     for computed in stored.cast_formats if precision is None else ():
-        if is_native(accelerator, computed):
+        if is_usable(computed):
             assumptions.append(f"{accelerator.name} has no {wanted} units: the weights run as {computed}")
             return Arithmetic(
                 facts.formats[computed], computed, peak_flops(accelerator, computed), False, tuple(assumptions)
@@ -70,7 +75,8 @@ def serving_arithmetic(
     native = ", ".join(sorted(accelerator.native_formats))
     return Shortfall(
         "precision", 1, 0, "native format",
-        f"{accelerator.name} has no arithmetic for {wanted} weights (it computes in {native})",
+        f"{accelerator.name} has no arithmetic for {wanted} weights (it computes in {native})"
+        + (f"; {shape.name} overflows in fp16" if is_refused else ""),
         f"use a precision that it computes in ({native}), or another accelerator",
     )  # fmt: skip
 

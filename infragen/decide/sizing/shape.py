@@ -70,6 +70,7 @@ class ModelShape(Struct, frozen=True, cache_hash=True):  # a key of what is reme
     experts_per_token: int
     expert_width: int  # inner width of one routed expert
     max_context_tokens: int | None
+    overflows_fp16: bool  # trained in bf16 to values that fp16 does not hold
     is_context_fixed: bool  # learned positions: a longer context is impossible, not merely untrained
     tied_embeddings: bool
     has_gated_mlp: bool
@@ -257,6 +258,7 @@ def _assembled(
         experts_per_token=dims.experts_per_token,
         expert_width=dims.expert_intermediate_size,
         max_context_tokens=None,
+        overflows_fp16=family.overflows_fp16,
         is_context_fixed=family.has_positions,
         tied_embeddings=dims.tied_embeddings,
         has_gated_mlp=family.mlp_matrices == 3,

@@ -82,6 +82,11 @@ class Traffic(Struct, frozen=True):
 
 def traffic_of(shape: ModelShape, need: ServeNeed) -> Traffic:
     """The need with its gaps filled by stated defaults."""
+    if shape.kind == "diffusion":
+        note = (
+            "the time that an image takes is not modelled: memory alone decides; measure it, then give `machine.count`"
+        )
+        return Traffic(1, 0, 1, None, need.concurrent_requests, need.kv_precision or "bf16", (note,))
     notes: list[str] = []
     tokens_in, tokens_out, context = need.input_tokens, need.output_tokens, need.max_context_tokens
     limit = context or shape.max_context_tokens or math.inf

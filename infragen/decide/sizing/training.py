@@ -20,7 +20,7 @@ from infragen.decide.sizing.parallel import GOOD_SPEED, Layout, best_layout
 from infragen.decide.sizing.precision import weight_bytes
 from infragen.decide.sizing.run import Run, TrainNeed, prepared
 from infragen.decide.sizing.shape import ModelShape
-from infragen.units import GIB, HOUR_S, MIB, many
+from infragen.units import GIB, HOUR_S, MIB, duration, many
 
 __all__ = ["TrainNeed", "TrainingFit", "ladder", "run_hours", "size_training"]
 
@@ -227,7 +227,8 @@ def _on(run: Run, vms: int, *, is_pinned: bool = False) -> TrainingFit | Shortfa
         if hours > allowed:
             return Shortfall(
                 "deadline", hours, allowed, "h",
-                f"{many(vms, 'VM')} {'takes' if vms == 1 else 'take'} {hours:,.0f} h (expected, restarts included), allowed are {allowed:,.0f} h",
+                f"{many(vms, 'VM')} {'takes' if vms == 1 else 'take'} {duration(hours * HOUR_S)} (expected, restarts included), "
+                f"allowed are {duration(need.deadline_s)}",
                 "use more or faster machines, or a later deadline",
             )  # fmt: skip
     return _described(run, vms, layout, batch, host_gib, saved, goodput)
