@@ -183,6 +183,16 @@ def test_every_general_purpose_type_that_can_be_named_is_somewhere():
     assert compiled(pool | {"place": {"zones": ["us-central1-a"]}}).plan.location.choice.zones == ("us-central1-a",)
 
 
+def test_machines_of_unknown_power_still_go_where_the_grid_is_cleanest():
+    pool = {"task": "compute", "machine": {"type": "n2-standard-8", "count": 2}}
+    plan = compiled(pool | {"place": {"optimise": "carbon"}}).plan
+    assert plan.estimate.energy_kwh_per_hour is None
+    box = next(one for one in machine.machines(CATALOG, "n2-standard-8") if one.type == "n2-standard-8")
+    known = [one.region.grid_g_co2e_per_kwh for one in place.sites(CATALOG, box) if one.region.grid_g_co2e_per_kwh]
+    assert plan.location.choice.region.grid_g_co2e_per_kwh == min(known)
+    assert any("first by emissions of the grid" in one.text for one in plan.location.because)
+
+
 def compiled(more: dict[str, object]) -> Compilation:
     text = yaml.safe_dump({"version": 1, "name": "pool", "project": "my-project"} | more)
     return compile_workload(Source(File("workload.yaml", text.encode())), CATALOG, TEMPLATES, TODAY)

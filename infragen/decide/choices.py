@@ -130,7 +130,7 @@ def _first(best: Candidate, others: Sequence[Candidate], optimise: str, one: str
     if is_judged(best, optimise):
         return Reason(RANKS[optimise].id, f"{best.figures()}: first of {len(others) + 1} {many}")
     peers = [other for other in others if other.is_last_resort == best.is_last_resort]
-    by = f" by {tie_breaker(best, peers)}" if peers else ""
+    by = f" by {tie_breaker(best, peers, optimise)}" if peers else ""
     return Reason(RANK_TIES.id, f"{best.figures()}: first{by} of {len(others) + 1} {many}")
 
 
@@ -270,7 +270,7 @@ def _tie(best: Candidate, same: list[Candidate], optimise: str) -> list[Reason]:
     if not equal or not is_judged(best, optimise):
         return []
     names = ", ".join(sorted(one.site.region.name for one in equal))
-    text = f"{names} would be as good: {best.site.region.name} is first by {tie_breaker(best, equal)}"
+    text = f"{names} would be as good: {best.site.region.name} is first by {tie_breaker(best, equal, optimise)}"
     return [Reason(RANK_TIES.id, text)]
 
 

@@ -29,7 +29,7 @@ RANK_COST = declare(
 RANK_CARBON = declare(
     "K002",
     "cleanest-sufficient",
-    """With `optimise: carbon`, take the plan with the lowest location-based emissions; price breaks ties.
+    """With `optimise: carbon`, take the plan with the lowest location-based emissions; then the cleaner grid, then the price.
 
     Why: the grid differs between regions by more than any other lever does.
     Example: the same machines in a region at 16 g/kWh win over one at 209 g/kWh, whatever they cost.
@@ -112,10 +112,9 @@ class Candidate(Struct, frozen=True, dict=True):  # a dictionary: figures are co
     @cached_property
     def kg_co2e_per_hour(self) -> Range | None:
         """Location-based emissions; None where the energy or the grid factor is not known."""
-        grid = self.site.region.grid_g_co2e_per_kwh
-        if self.fit.energy_kwh_per_hour is None or grid is None:
+        if self.fit.energy_kwh_per_hour is None or self.grid is None:
             return None
-        return self.fit.energy_kwh_per_hour.scaled(grid / 1000)
+        return self.fit.energy_kwh_per_hour.scaled(self.grid / 1000)
 
     @cached_property
     def kg(self) -> float | None:
@@ -127,6 +126,11 @@ class Candidate(Struct, frozen=True, dict=True):  # a dictionary: figures are co
     def kg_in_all(self) -> float | None:
         """Emissions of the job, or of a month of a service."""
         return self.kg if self.fit.train_hours or self.kg is None else self.kg * HOURS_PER_MONTH
+
+    @property
+    def grid(self) -> float | None:
+        """g CO2e a kWh of the region's grid."""
+        return self.site.region.grid_g_co2e_per_kwh
 
     def figures(self) -> str:
         """Price of the machines and emissions, for a line of text."""
@@ -146,6 +150,13 @@ TIE_BREAKERS: tuple[tuple[str, Callable[[Candidate], object]], ...] = (
     ("number of accelerators", lambda one: one.fit.machine.record.accelerators),
 )
 """What decides between candidates that are equally good by the aim, in this order; then names. K005"""
+
+
+def _breakers(optimise: str) -> tuple[tuple[str, Callable[[Candidate], object]], ...]:
+    """The same for an aim: where no machine's power is known, the grid still tells places apart."""
+    if optimise != "carbon":
+        return TIE_BREAKERS
+    return (("emissions of the grid", lambda one: (one.grid is None, one.grid or 0.0)), *TIE_BREAKERS)
 
 
 def rank(candidates: Sequence[Candidate], optimise: str) -> list[Candidate]:
@@ -172,9 +183,9 @@ def is_tied(one: Candidate, other: Candidate, optimise: str) -> bool:
     return all(_same(getattr(one, name), getattr(other, name)) for name in FIGURES[optimise])
 
 
-def tie_breaker(best: Candidate, others: Sequence[Candidate]) -> str:
+def tie_breaker(best: Candidate, others: Sequence[Candidate], optimise: str) -> str:
     """What puts the best before others that are as good by the aim."""
-    return next((word for word, key in TIE_BREAKERS if any(key(one) != key(best) for one in others)), "name")
+    return next((word for word, key in _breakers(optimise) if any(key(one) != key(best) for one in others)), "name")
 
 
 def _same(one: float | None, other: float | None) -> bool:
@@ -187,6 +198,8 @@ def _key(candidates: Sequence[Candidate], optimise: str) -> Callable[[Candidate]
     least_kg = min((one.kg for one in peers if one.kg), default=1.0)
     close = max(CLOSE * least_usd, min(least_usd + CLOSE_USD, CLOSE_AT_MOST * least_usd))
 
+    breakers = [breaker for _, breaker in _breakers(optimise)]
+
     def key(one: Candidate) -> tuple[object, ...]:
         decisive: tuple[object, ...]
         if optimise == "carbon":
@@ -197,7 +210,7 @@ def _key(candidates: Sequence[Candidate], optimise: str) -> Callable[[Candidate]
         else:
             is_close = one.fit.train_hours is not None and one.usd is not None and one.usd <= close
             decisive = (one.usd is None, not is_close, one.accelerators if is_close else 0.0, _rounded(one.usd))
-        ties = (*(breaker(one) for _, breaker in TIE_BREAKERS), one.fit.machine.label, one.model, one.site.region.name)
+        ties = (*(breaker(one) for breaker in breakers), one.fit.machine.label, one.model, one.site.region.name)
         return (one.is_last_resort, *decisive, *ties)
 
     return key

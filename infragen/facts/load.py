@@ -27,6 +27,7 @@ class FactError(ValueError):
     """A row of a fact table does not fit its record: a fault of infragen's data, or of an overlay table."""
 
 
+@cache
 def folded(name: str) -> str:
     """A name of hardware without what people write differently: case, punctuation and the vendor."""
     letters = "".join(letter for letter in name.casefold() if letter.isalnum())

@@ -200,6 +200,8 @@ def _costs(estimate: Estimate) -> list[str]:
     lines = _entries("cost", words.bill(estimate))
     if estimate.energy_kwh_per_hour:
         lines += _entry("energy", words.estimated(estimate.energy_kwh_per_hour, "kWh an hour at the meter"))
+    else:
+        lines += _entry("energy", "unknown, and so are the emissions: the tables do not say what these machines draw")
     if estimate.kg_co2e_per_hour:
         lines += _entry("emissions", words.estimated(estimate.kg_co2e_per_hour, "kg CO2e an hour, location-based"))
     if estimate.kg_co2e_total:
