@@ -358,3 +358,21 @@ def test_diagnostics_of_other_candidates_stay_out():
     found = Diagnostics()
     found.extend(run(SERVE, machine={}).diagnostics)
     assert len({(one.code, one.message) for one in found}) == len(found)
+
+
+def test_a_job_in_a_booked_window_costs_the_window_and_is_held_to_the_limit():
+    """What is booked for ten days is paid for ten days, however soon the job is done."""
+    job = {
+        "version": 1,
+        "name": "tune",
+        "task": "finetune",
+        "model": {"name": "Qwen2.5-72B"},
+        "train": {"method": "full", "tokens": 1e9, "deadline": "10d"},
+        "machine": {"accelerators": ["h200"]},
+        "capacity": {"model": "calendar", "name": "block", "start": "2027-01-11T08:00:00Z", "duration": "10d"},
+    }
+    found = run(job).plan
+    booked, total = found.capacity.choice.usd_booked, found.estimate.usd_total
+    assert found.estimate.train_hours.high < 240 and booked <= total.low == total.high < 1.01 * booked
+    codes = [one.code for one in run(job, limits={"usd_total": total.expected / 2}).diagnostics]
+    assert "X002" in codes

@@ -3,7 +3,7 @@
 from msgspec import Struct
 from msgspec.structs import replace
 
-from infragen.decide import choices, costs, group, image, networks, obtain, place, recipe, stores
+from infragen.decide import capacity, choices, costs, group, image, networks, obtain, place, recipe, stores
 from infragen.decide.model import (
     Costs,
     Decision,
@@ -30,6 +30,7 @@ class Outline(Struct, frozen=True):
     network: Decision[NetworkChoice]
     serving: ServingChoice | None
     costs: Costs
+    window_hours: float = 0.0  # that are booked here and paid for, used or not
 
     @property
     def usd_per_hour(self) -> float | None:
@@ -38,9 +39,11 @@ class Outline(Struct, frozen=True):
 
     @property
     def usd_total(self) -> Range | None:
-        """Of a job; None for a service."""
+        """Of a job, for the whole of a window that is booked for it; None for a service."""
         hours, hourly = self.candidate.fit.train_hours, self.costs.total
-        return hours.scaled(hourly) if hours and hourly is not None else None
+        if hours is None or hourly is None:
+            return None
+        return Range(*(max(one, self.window_hours) * hourly for one in (hours.low, hours.expected, hours.high)))
 
     @property
     def kg_in_all(self) -> float | None:
@@ -104,6 +107,7 @@ def outline(need: Need, best: Candidate, diags: Diagnostics, *, is_told: bool = 
         network=net,
         serving=serving,
         costs=Costs(costs.bill(need, best, bought), best.site.region.name),
+        window_hours=(bought.capacity.booked_hours or 0.0) if best.model in capacity.WINDOWED else 0.0,
     )
 
 
