@@ -16,6 +16,10 @@ CASES = {
         CHAT + "machine: {type: g2-standard-24}\ngroup: {standby: {stopped: 1}}\n",
         POOL + "machine: {type: e2-standard-4}\ngroup: {standby: {stopped: 1, suspended: 1}}\n",
     ),
+    "G027": (
+        CHAT + "machine: {type: g2-standard-24}\n",
+        CHAT + "machine: {type: g2-standard-24}\nrun: {container: \"europe-docker.pkg.dev/my-project/chat/server:1\"}\n",
+    ),
     "N007": (
         CHAT + "machine: {type: g2-standard-24}\nsecurity: {secure_boot: true}\n",
         POOL + "machine: {type: e2-standard-4}\nsecurity: {secure_boot: true}\n",
@@ -59,3 +63,13 @@ def test_warned_of_this_and_not_of_that(code):
     assert code in found and not has_errors
     found, has_errors = warned(silent)
     assert code not in found and not has_errors
+
+
+@pytest.mark.parametrize(
+    ("run", "repairs"), [("", False), ('run: {container: "europe-docker.pkg.dev/p/chat/server:1"}\n', True)]
+)
+def test_a_group_whose_probe_cannot_pass_replaces_no_machine_for_it(run, repairs):
+    text = CHAT + "machine: {type: g2-standard-24}\n" + run
+    found = compile_workload(Source(File("case.yaml", text.encode())), CATALOG, TEMPLATES, TODAY)
+    assert found.plan.group.choice.repairs_unhealthy is repairs
+    assert ("DO_NOTHING" in found.files["main.tf"]) is not repairs

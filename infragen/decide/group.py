@@ -68,8 +68,8 @@ IDLE = declare(
     "nothing-starts",
     """Say when the machines have no program to start.
 
-    Why: a public image starts nothing: a probe then never passes, and the group replaces machines for ever; a job's machines
-    cost money and do nothing.
+    Why: a public image starts nothing: a probe then never passes, so nothing is served, and no machine is replaced for it; a
+    job's machines cost money and do nothing.
     Example: `task: serve` without `run`, on an image that nobody named, is a warning.
     """,
     source="design decision",
@@ -195,9 +195,14 @@ def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupCh
         diags.add(OUTAGE.warning(message, need.workload.at("group.update"), label, help))
 
     own = workload.image
-    if workload.run is None and workload.task != "compute" and not (own.base or own.source or own.scripts):
+    starts = workload.run is not None or bool(own.base or own.source or own.scripts)
+    if not starts and workload.task != "compute":
         message = "the machines start no program: `run` is missing, and a public image has none"
-        label = "probes of its port will never pass" if serves else "the machines wait, and cost as if they worked"
+        label = (
+            "probes of its port never pass; no machine is replaced for that"
+            if serves
+            else "the machines wait, and cost as if they worked"
+        )
         help = "write `run.container` and `run.command`, or name an image that starts the program in `image.base`"
         diags.add(IDLE.warning(message, workload.at("task"), label, help))
     why += keeping.check_standby(need, asked.machine, asked.capacity, diags)
@@ -245,7 +250,7 @@ def decide(need: Need, asked: GroupNeed, diags: Diagnostics) -> Decision[GroupCh
             max_unavailable=unavailable,
             replacement=replacement,
             heals=heals,
-            repairs_unhealthy=delay <= HEAL_MAX_S,
+            repairs_unhealthy=(starts or not heals) and delay <= HEAL_MAX_S,
             initial_delay_s=delay_s,
             placement=closeness.placement,
             topology=closeness.topology,

@@ -280,7 +280,7 @@ class GroupChoice(Struct, frozen=True):
     placement: Literal["compact", "spread", "none"]
     topology: str | None = None  # of the accelerators over all machines, which a workload policy has to name
     all_or_nothing: bool = False
-    repairs_unhealthy: bool = True  # false: a machine may load longer than the first verdict can be put off
+    repairs_unhealthy: bool = True  # false: it may load longer than the first verdict can be put off, or starts nothing
     suspended: int = 0
     stopped: int = 0
     standby_delay_s: int = 0  # from the start of a machine to its rest, so that it is ready when it wakes
